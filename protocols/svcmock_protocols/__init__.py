@@ -1,0 +1,1 @@
+"""The protocol modules that ship with svcmock, one folder each. They import `svcmock.protocol` only."""

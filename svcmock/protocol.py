@@ -1,0 +1,489 @@
+"""The contract between the daemon and its protocol modules.
+
+A protocol is a folder of pure code: bytes and values in, values out. It opens no socket, reads no clock,
+draws no random number, writes no log and no file. Whatever it wants done, it returns as a value, and the
+daemon (`svcmock.net`) does it. So every protocol can be tested with literal bytes, and every protocol gets
+delays, faults, limits, TLS and back-pressure from the one place that has them.
+
+    serving    bytes ──▶ Session.received ──▶ Ask(request) ──▶ (the daemon finds the reply)
+               bytes ◀── Send ◀───────────── Session.answered(ask, reply)
+
+    recording  client bytes ──▶ Tap.from_client ──▶ Forward(to server)
+               server bytes ──▶ Tap.from_server ──▶ Forward(to client), Exchange(request, reply)
+
+Requests and replies are the protocol's own frozen values; the daemon passes them on unread and learns what
+it must know about them through the functions of `Plugin`. This module imports nothing of svcmock, and a
+protocol module imports nothing of svcmock but this module and `svcmock.payload`.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from enum import Enum
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+
+from msgspec import Struct, field
+
+Request: TypeAlias = Any
+"""A protocol's own frozen request value."""
+Reply: TypeAlias = Any
+"""A protocol's own frozen reply value."""
+Doc: TypeAlias = Any
+"""Plain data as YAML holds it: None, bool, int, float, str, list, dict with str keys."""
+
+
+class SvcmockError(Exception):
+    """Base of every error svcmock raises on purpose."""
+
+
+class ProtocolError(SvcmockError):
+    """A peer broke the protocol. The only exception a codec may raise for bad bytes."""
+
+
+class Invalid(SvcmockError):  # noqa: N818  a verdict about a document, read as "invalid at ..."
+    """A document a person wrote cannot mean anything. `at` is the path to the offending node."""
+
+    def __init__(self, at: Sequence[str | int], why: str) -> None:
+        super().__init__(why)
+        self.at = tuple(at)
+        self.why = why
+
+
+# --- bytes that are too many to hold ------------------------------------------------------------------
+
+
+class Spooled(Struct, frozen=True):
+    """Bytes of a live message that the daemon wrote to disk, named by the `token` of their `Spool`s.
+
+    `sha256` (hex) is taken over the bytes that decide a match: content-decoded where that is possible.
+    """
+
+    token: Hashable
+    size: int
+    sha256: str
+
+
+class Blob(Struct, frozen=True):
+    """Bytes at rest in a file of the project, or a slice of one."""
+
+    path: str
+    size: int
+    offset: int = 0
+    sha256: str = ""
+
+
+Payload: TypeAlias = bytes | Spooled | Blob
+
+
+# --- what a Session asks the daemon to do -------------------------------------------------------------
+
+
+class Send(Struct, frozen=True):
+    """Write these bytes to the client. The Sends of one step leave in one write."""
+
+    data: bytes
+
+
+class SendFile(Struct, frozen=True):
+    """Write a file's bytes to the client, read piece by piece as the client takes them."""
+
+    blob: Blob
+
+
+class Ask(Struct, frozen=True):
+    """Find the reply to `request`. `id` is the session's own and returns with the answer."""
+
+    id: int
+    request: Request
+
+
+class Spool(Struct, frozen=True):
+    """Append bytes of a large message to a temporary file known by `token` on this connection."""
+
+    token: Hashable
+    data: bytes
+
+
+class StartTLS(Struct, frozen=True):
+    """Speak TLS from here on, offering these ALPN names."""
+
+    alpn: tuple[str, ...] = ()
+
+
+class Switch(Struct, frozen=True):
+    """Hand the rest of the connection to another protocol, `rest` being what it has already sent."""
+
+    protocol: str
+    rest: bytes = b""
+
+
+class Wake(Struct, frozen=True):
+    """Call `Session.woke(token)` after this many seconds."""
+
+    after: float
+    token: Hashable
+
+
+class Close(Struct, frozen=True):
+    """End the connection: after what was sent has left (`flush`), or at once with a reset (`abort`)."""
+
+    how: Literal["flush", "abort"] = "flush"
+
+
+Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Switch | Wake | Close
+Outs: TypeAlias = Sequence[Out]
+
+
+class Session(Protocol):
+    """The serving side of one client connection. Pure: no I/O, no clock, no logging.
+
+    Every method returns what is to be done, in order. A peer's bad bytes never raise out of a session:
+    they become the protocol's own error reply and a `Close`.
+    """
+
+    @property
+    def at_rest(self) -> Hashable | None:
+        """None inside a message or while an answer is owed. Otherwise a value with this promise: two
+        sessions of one service with equal `at_rest` turn the same bytes into the same outs.
+        """
+
+    def opened(self) -> Outs:
+        """The client connected. Protocols in which the server speaks first send their banner here."""
+
+    def received(self, data: bytes) -> Outs: ...
+
+    def answered(self, ask: Ask, reply: Reply) -> Outs:
+        """The reply to `ask`. It may come later and out of order; the session restores wire order."""
+
+    def woke(self, token: Hashable) -> Outs:
+        """The time asked for by `Wake` is up."""
+
+    def timed_out(self) -> Outs:
+        """The client made no progress inside a message for longer than the service allows."""
+
+    def draining(self) -> Outs:
+        """The daemon is shutting down: finish what is owed, then close."""
+
+    def eof(self) -> Outs:
+        """The client will send no more."""
+
+
+# --- what a Tap saw -----------------------------------------------------------------------------------
+
+
+class Side(Enum):
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Forward(Struct, frozen=True):
+    """Pass these bytes on. They are the peer's own, except for what must be rewritten."""
+
+    data: bytes
+    to: Side
+
+
+class Began(Struct, frozen=True):
+    """A request was accepted. Exactly one `Exchange` or `Lost` with this id follows."""
+
+    id: int
+
+
+class Timing(Struct, frozen=True):
+    """`at`: seconds on the relay's clock when the request began; `took`: seconds to the reply's first byte."""
+
+    at: float
+    took: float
+
+
+class Exchange(Struct, frozen=True):
+    """One thing the application asked and what it was told, credentials already replaced by tokens."""
+
+    id: int
+    request: Request
+    reply: Reply
+    timing: Timing
+
+
+class Lost(Struct, frozen=True):
+    """An accepted request that gives no exchange: `skipped` on purpose, or `failed`."""
+
+    id: int
+    why: str
+    kind: Literal["skipped", "failed"] = "failed"
+
+
+class Push(Struct, frozen=True):
+    """The server spoke unasked. `cause` is the exchange id that made it, where one is known."""
+
+    message: Reply
+    at: float
+    cause: int | None = None
+
+
+class Fact(Struct, frozen=True):
+    """Something about the connection that serving wants to know (a server version, a parameter)."""
+
+    name: str
+    value: Doc
+
+
+class Opaque(Struct, frozen=True):
+    """From here on the bytes are passed on unread, for this reason."""
+
+    why: str
+
+
+class Shut(Struct, frozen=True):
+    """Send no more to this side."""
+
+    to: Side
+
+
+Seen: TypeAlias = Forward | Spool | Began | Exchange | Lost | Push | Fact | StartTLS | Switch | Opaque | Shut
+Sight: TypeAlias = Sequence[Seen]
+
+
+class Tap(Protocol):
+    """The recording side of one proxied connection. It sees both directions and passes the bytes on.
+
+    `at` is a monotonic time in seconds. A tap never raises for bytes it cannot decode: it returns `Opaque`
+    and forwards everything from there, so that what svcmock does not understand still works.
+    """
+
+    def from_client(self, data: bytes, at: float) -> Sight: ...
+
+    def from_server(self, data: bytes, at: float) -> Sight: ...
+
+    def eof(self, side: Side, at: float) -> Sight:
+        """`side` will send no more. When both have ended, nothing may be left pending."""
+
+    def unreachable(self, why: str, at: float) -> Sight:
+        """There is no upstream: answer the client in the protocol's own error form."""
+
+
+# --- noise: what never decides ------------------------------------------------------------------------
+
+
+class Noise:
+    """Field paths that never decide a match, such as `headers.traceparent` or `json.items.*.seen_at`.
+
+    Segments are separated by dots; inside a segment `*` stands for any run of characters, so a segment
+    `*` is any key or list index. A path covers everything below it.
+    """
+
+    __slots__ = ("_roots", "covers", "patterns")
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.patterns = tuple(sorted(set(patterns)))
+        compiled = [tuple(_segment(part) for part in pattern.split(".")) for pattern in self.patterns]
+        self._roots = frozenset(pattern.split(".", 1)[0] for pattern in self.patterns)
+
+        @lru_cache(maxsize=4096)
+        def covers(*path: str) -> bool:
+            return any(
+                len(pattern) <= len(path) and all(want(got) for want, got in zip(pattern, path, strict=False))
+                for pattern in compiled
+            )
+
+        self.covers = covers
+
+    def concerns(self, root: str) -> bool:
+        """Could any pattern cover a path that starts with `root`? Cheap; False lets `prune` be skipped."""
+        return root in self._roots or any("*" in known for known in self._roots)
+
+    def prune(self, value: Doc, *path: str) -> Doc:
+        """`value`, which stands at `path`, without what is covered. Shares what it does not change."""
+        if not self.concerns(path[0]):
+            return value
+        if isinstance(value, dict):
+            return {k: self.prune(v, *path, str(k)) for k, v in value.items() if not self.covers(*path, str(k))}
+        if isinstance(value, list):
+            return [self.prune(v, *path, str(i)) for i, v in enumerate(value) if not self.covers(*path, str(i))]
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Noise) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
+
+    def __repr__(self) -> str:
+        return f"Noise({list(self.patterns)!r})"
+
+
+def _segment(pattern: str) -> Callable[[str], object]:
+    """A test for one segment. Linear in the segment: a pattern with many `*` must not be a weapon."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern.__eq__
+    *middle, last = rest
+
+    def matches(segment: str) -> bool:
+        end = len(segment) - len(last)
+        at = len(first)
+        if at > end or not segment.startswith(first) or not segment.endswith(last):
+            return False
+        for part in middle:
+            at = segment.find(part, at, end)
+            if at < 0:
+                return False
+            at += len(part)
+        return True
+
+    return matches
+
+
+# --- the miss -----------------------------------------------------------------------------------------
+
+
+class Stage(Struct, frozen=True):
+    """One step of the funnel: how many routes came in, how many were left."""
+
+    stage: str
+    routes_in: int = field(name="in")
+    routes_out: int = field(name="out")
+
+
+class Difference(Struct, frozen=True):
+    """One field that kept a route from matching. `op` is the predicate; ABSENT values are left out."""
+
+    at: str
+    op: str
+    want: Doc = None
+    got: Doc = None
+    hint: str | None = None
+
+
+class Near(Struct, frozen=True, omit_defaults=True):
+    """A route that nearly matched, every field that failed, and an edit that would make it match."""
+
+    route: str
+    passed: int
+    of: int
+    failed: tuple[Difference, ...]
+    edit: Doc = None
+    would_answer: str | None = None
+
+
+class Explanation(Struct, frozen=True, omit_defaults=True):
+    """Why nothing answered. `nearest` is empty when the budget for explanations was spent: see `see`."""
+
+    miss: str
+    service: str
+    protocol: str
+    request: str
+    funnel: tuple[Stage, ...] = ()
+    nearest: tuple[Near, ...] = ()
+    hints: tuple[str, ...] = ()
+    see: str = ""
+
+
+# --- a protocol module --------------------------------------------------------------------------------
+
+
+class Context(Struct, frozen=True):
+    """What one service's configuration means to its protocol.
+
+    `token` turns a credential into the stable token that stands for it in recordings. It is applied to
+    the recorded and to the live value alike before they are compared, and maps a token to itself.
+    `pace` multiplies recorded gaps inside a streamed reply: 1 as recorded, 0 none.
+    """
+
+    options: Any
+    ignore: Noise
+    token: Callable[[bytes], bytes]
+    pace: float = 1.0
+
+
+class Upstream(Struct, frozen=True):
+    """Where a recorded service really is. `url` is what the user wrote; `authority` is host[:port]."""
+
+    url: str
+    authority: str
+    tls: bool = False
+    preserve_host: bool = False
+
+
+Files: TypeAlias = Callable[[str], Blob]
+"""Resolves a file reference of a route file to bytes inside the project; raises Invalid."""
+
+
+class Documents(Struct, frozen=True):
+    """The two halves of a route file as plain data, and the large bodies they refer to.
+
+    `files` maps the name a document uses (`bodies/<sha256>`) to the payload that must be stored there.
+    """
+
+    request: Doc
+    respond: Doc
+    files: Mapping[str, bytes | Spooled] = {}
+
+
+class Plugin(Protocol):
+    """A protocol. Found through the entry-point group `svcmock.protocols`; stateless."""
+
+    name: str
+    aliases: tuple[str, ...]
+    schemes: Mapping[str, int]
+    """URL schemes an upstream may have, and their default ports: {"http": 80, "https": 443}."""
+    tls_schemes: frozenset[str]
+    """Those of `schemes` that mean TLS from the first byte."""
+    alpn: tuple[str, ...]
+    server_first: bool
+    noise: tuple[str, ...]
+    """Field paths that never decide unless the user says so; documented in the protocol's README."""
+    template_field: str
+    """The field whose patterns may hold `{name}` segments and by which routes are indexed ("path")."""
+    template_separator: str
+    faults: Mapping[str, Reply]
+    """The protocol's native errors by name."""
+
+    Options: ClassVar[type[Struct]]
+    """The service's `options:` in the graph."""
+    RequestDoc: ClassVar[type[Struct]]
+    """`request:` of a route file."""
+    ReplyDoc: ClassVar[type[Struct]]
+    """`respond:` of a route file."""
+
+    def sniff(self, head: bytes) -> bool:
+        """Whether a client of this protocol could open with these bytes."""
+
+    def session(self, context: Context) -> Session: ...
+
+    def tap(self, context: Context, upstream: Upstream) -> Tap: ...
+
+    def request(self, doc: Any, files: Files) -> Request:
+        """The request that a RequestDoc describes. Raises Invalid."""
+
+    def reply(self, doc: Any, files: Files) -> Reply:
+        """The reply that a ReplyDoc describes. Raises Invalid."""
+
+    def dump(self, request: Request, reply: Reply) -> Documents:
+        """Readable and lossless: `session` encodes `reply(dump(...).respond)` to the recorded bytes."""
+
+    def key(self, request: Request, context: Context) -> bytes:
+        """The canonical exact key: equal for requests that are the same but for noise and `conditions`.
+
+        It starts with `address(request)` and a NUL byte, and no address holds a NUL byte.
+        """
+
+    def address(self, request: Request) -> bytes:
+        """The part of the key that names what is asked for: the path, the command, the statement."""
+
+    def conditions(self, request: Request, context: Context) -> Mapping[str, bytes]:
+        """Fields that decide only where the recorded request has them (HTTP: its headers), by field path."""
+
+    def present(self, request: Request, names: tuple[str, ...], context: Context) -> tuple[bytes | None, ...]:
+        """A live request's canonical values of those fields; None where it has none."""
+
+    def fields(self, request: Request, context: Context) -> Mapping[str, Doc]:
+        """What predicates, noise and templates see: plain and JSON-like, by the names the README documents."""
+
+    def miss(self, request: Request, explanation: Explanation, context: Context) -> Reply:
+        """The protocol's own error for a request that nothing answers."""
+
+    def summary(self, request: Request) -> str:
+        """The request in one line of a log: `GET /users/42`."""
+
+    def outcome(self, reply: Reply) -> str:
+        """The reply in a word of a log: `200`."""
