@@ -6,22 +6,12 @@ needs no other field stands beside its field.
 
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from svcmock.protocol import Doc
 
 Policy: TypeAlias = Literal["sequence", "cycle", "once", "random"]
 """How several answers recorded for one request follow each other; `sequence`: in order, the last sticks."""
-
-
-class Source(Struct, frozen=True):
-    """Where a document stands: `file` relative to the project, `line` from 1."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 class Problem(Struct, frozen=True):
@@ -143,4 +133,3 @@ class RouteDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     ignore: tuple[str, ...] = ()
     delay: str | float | None = None
     template: bool = False
-    source: Source = field(default_factory=lambda: Source("", 0))

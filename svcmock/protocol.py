@@ -39,7 +39,7 @@ class ProtocolError(SvcmockError):
     """A peer broke the protocol. The only exception a codec may raise for bad bytes."""
 
 
-class Invalid(SvcmockError):  # noqa: N818  a verdict about a document, read as "invalid at ..."
+class Invalid(SvcmockError):
     """A document a person wrote cannot mean anything. `at` is the path to the offending node."""
 
     def __init__(self, at: Sequence[str | int], why: str) -> None:
@@ -90,10 +90,11 @@ class SendFile(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True):
-    """Find the reply to `request`. `id` is the session's own and returns with the answer."""
+    """Find the reply to `request`, which took `size` bytes. `id` is the session's own."""
 
     id: int
     request: Request
+    size: int = 0
 
 
 class Spool(Struct, frozen=True):
@@ -142,8 +143,9 @@ class Session(Protocol):
 
     @property
     def at_rest(self) -> Hashable | None:
-        """None inside a message or while an answer is owed. Otherwise a value with this promise: two
-        sessions of one service with equal `at_rest` turn the same bytes into the same outs.
+        """None inside a message or while an answer is owed, else a value with a promise.
+
+        Two sessions of one service with equal `at_rest` turn the same bytes into the same outs.
         """
 
     def opened(self) -> Outs:
@@ -171,6 +173,8 @@ class Session(Protocol):
 
 
 class Side(Enum):
+    """The two ends of a relayed connection."""
+
     CLIENT = "client"
     SERVER = "server"
 
@@ -404,8 +408,17 @@ class Upstream(Struct, frozen=True):
     preserve_host: bool = False
 
 
-Files: TypeAlias = Callable[[str], Blob]
-"""Resolves a file reference of a route file to bytes inside the project; raises Invalid."""
+class Files(Protocol):
+    """The bytes that route files refer to by name. All of them lie inside the project."""
+
+    def __call__(self, name: str) -> Blob:
+        """The file a reference names, with its `size`; raises Invalid.
+
+        `sha256` may stay empty for a name `bodies/<sha256>`, which says it; it is filled for any other.
+        """
+
+    def read(self, blob: Blob) -> bytes:
+        """The blob's bytes, for a protocol that must look into them; raises Invalid if they are gone."""
 
 
 class Documents(Struct, frozen=True):
@@ -478,6 +491,15 @@ class Plugin(Protocol):
 
     def fields(self, request: Request, context: Context) -> Mapping[str, Doc]:
         """What predicates, noise and templates see: plain and JSON-like, by the names the README documents."""
+
+    def decisive(self, request: Request, context: Context) -> Mapping[str, Doc]:
+        """Those of `fields` that the key is made of, noise removed and each said once.
+
+        HTTP says a JSON body as `json`, not as `body` too. Explanations compare them; no hit does.
+        """
+
+    def redact(self, request: Request, context: Context) -> Request:
+        """The request with its credentials replaced by tokens, as a recording of it would hold them."""
 
     def miss(self, request: Request, explanation: Explanation, context: Context) -> Reply:
         """The protocol's own error for a request that nothing answers."""

@@ -1,1 +1,110 @@
-"""placeholder"""
+"""HTTP/1.0 and HTTP/1.1: the plugin object, which ties this folder's modules to the contract.
+
+What is supported, the members of route files, the fields and the noise are described in README.md.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from msgspec import Struct
+
+from svcmock.protocol import Context, Doc, Documents, Explanation, Files, Plugin, Session, Tap, Upstream
+from svcmock_protocols.http import canonical, documents, messages
+from svcmock_protocols.http import miss as misses
+from svcmock_protocols.http.noise import NOISE
+from svcmock_protocols.http.redact import TooManyError, redact_request
+
+SUMMARY_MAX = 200
+"""Characters of a request in a line of a log."""
+
+# A method, then the start of a target; a complete first line also names HTTP. Another protocol's text command
+# (`EHLO x`, `get key`) passes only until its line is complete.
+_OPENING = re.compile(
+    rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}(?: (?:[!-~]*(?: (?:HTTP/.*|H|HT|HTT|HTTP)?)?)?)?", re.DOTALL
+)
+
+
+class HttpPlugin:
+    """HTTP/1.x as `svcmock.protocol.Plugin` asks for it. Stateless."""
+
+    name = "http"
+    aliases: tuple[str, ...] = ("http1",)
+    schemes: Mapping[str, int] = {"http": 80, "https": 443}
+    tls_schemes = frozenset({"https"})
+    alpn: tuple[str, ...] = ("http/1.1",)
+    server_first = False
+    noise: tuple[str, ...] = NOISE
+    template_field = "path"
+    template_separator = "/"
+    faults: Mapping[str, messages.Reply] = misses.FAULTS
+
+    Options: ClassVar[type[Struct]] = messages.Options
+    RequestDoc: ClassVar[type[Struct]] = documents.RequestDoc
+    ReplyDoc: ClassVar[type[Struct]] = documents.ReplyDoc
+
+    def sniff(self, head: bytes) -> bool:
+        first, line_end, _ = head.partition(b"\r\n")
+        if line_end:
+            return _OPENING.fullmatch(first) is not None and b" HTTP/" in first
+        return not first or _OPENING.fullmatch(first) is not None
+
+    def session(self, context: Context) -> Session:
+        from svcmock_protocols.http.session import HttpSession
+
+        return HttpSession(context)
+
+    def tap(self, context: Context, upstream: Upstream) -> Tap:
+        from svcmock_protocols.http.tap import HttpTap
+
+        return HttpTap(context, upstream)
+
+    def request(self, doc: Any, files: Files) -> messages.Request:
+        return documents.request(doc, files)
+
+    def reply(self, doc: Any, files: Files) -> messages.Reply:
+        return documents.reply(doc, files)
+
+    def dump(self, request: messages.Request, reply: messages.Reply) -> Documents:
+        return documents.dump(request, reply)
+
+    def key(self, request: messages.Request, context: Context) -> bytes:
+        return canonical.key(request, context)
+
+    def address(self, request: messages.Request) -> bytes:
+        return canonical.address(request)
+
+    def conditions(self, request: messages.Request, context: Context) -> Mapping[str, bytes]:
+        return canonical.conditions(request, context)
+
+    def present(
+        self, request: messages.Request, names: tuple[str, ...], context: Context
+    ) -> tuple[bytes | None, ...]:
+        return canonical.present(request, names, context)
+
+    def fields(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
+        return canonical.fields(request, context)
+
+    def decisive(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
+        return canonical.decisive(request, context)
+
+    def redact(self, request: messages.Request, context: Context) -> messages.Request:
+        """With more credentials than a recording may hold, nothing but method and path is left: it is a miss."""
+        try:
+            return redact_request(request, context.token, canonical.redaction(context))
+        except TooManyError:
+            return messages.Request(request.method, canonical.address(request))
+
+    def miss(self, request: messages.Request, explanation: Explanation, context: Context) -> messages.Reply:  # noqa: ARG002
+        return misses.miss(explanation, context.options)
+
+    def summary(self, request: messages.Request) -> str:
+        """Method and path; no query, which may hold credentials."""
+        path = canonical.address(request)[:SUMMARY_MAX].decode("ascii", "backslashreplace")
+        return f"{request.method.decode('ascii', 'backslashreplace')[:32]} {path}"
+
+    def outcome(self, reply: messages.Reply) -> str:
+        return str(reply.status)
+
+
+plugin: Plugin = HttpPlugin()

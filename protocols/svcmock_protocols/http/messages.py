@@ -4,9 +4,9 @@ Field lines are kept as the block of bytes that was on the wire, so that case, o
 and a request whose headers nobody asks about never pays for parsing them.
 """
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from svcmock.protocol import Payload
 
@@ -49,6 +49,13 @@ class Reply(Struct, frozen=True):
 
     `chunks` cuts the body as it was (or is to be) streamed; empty: in one piece. `head` is the whole head
     section as wire bytes, status line to empty line, made once when the reply is.
+
+    `self_authority`: the host[:port] by which the recorded client reached the service. A Location that names
+    it leads back to the service, so a session puts the live client's Host in its place.
+    `negotiated`: false where the recorded client got a content coding that it had not offered to take; then
+    every client gets it. Otherwise a client that does not take the coding gets the decoded body.
+    `plain`: made with `head`; then `head` and `body` are all the bytes that any HTTP/1.1 client gets that
+    keeps its connection alive and did not ask with HEAD.
     """
 
     status: int
@@ -61,3 +68,22 @@ class Reply(Struct, frozen=True):
     interim: tuple[Interim, ...] = ()
     version: bytes = b"1.1"
     head: bytes = b""
+    self_authority: bytes = b""
+    negotiated: bool = True
+    plain: bool = False
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """A service's `options:` in the graph. Sizes in bytes.
+
+    `miss_status`: the status of the answer to a request that nothing matches. `max_body_memory`: larger
+    request bodies go to disk while they arrive. `max_body`, `max_head`: larger ones are refused with 413
+    and 431. `redact`: further field paths that hold credentials; `keep`: field paths that do not.
+    """
+
+    miss_status: Annotated[int, Meta(ge=200, le=599)] = 501
+    max_body_memory: Annotated[int, Meta(ge=0, le=1 << 30)] = 1 << 20
+    max_body: Annotated[int, Meta(ge=0, le=1 << 40)] = 1 << 30
+    max_head: Annotated[int, Meta(ge=1024, le=1 << 20)] = 64 * 1024
+    redact: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+# Everything a person or a CI runs. Needs python3 (3.11 or newer), make and a package registry, nothing else:
+# the first target that is asked for makes .venv and installs into it what constraints.txt pins.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest -n auto
+# Run once more under asyncio's debug mode, which reports what is never awaited, never closed, or too slow.
+DEBUGGED ?= $(wildcard tests/net tests/e2e tests/test_admin.py tests/test_daemon.py)
+
+.DEFAULT_GOAL := test
+.PHONY: demo test test-debug test-readme lint bench ci clean
+
+.venv/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is older than 3.11: choose another, as in  make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "$(PYTHON) cannot make a virtual environment: it lacks ensurepip. Debian and Ubuntu keep it in" >&2; \
+	      echo "the package python3-venv; or choose another Python, as in  make PYTHON=/opt/python/bin/python3" >&2; \
+	      exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "pip>=25.1"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group lint --group test -e .
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+	@touch $@
+
+demo: .venv/.installed
+	$(BIN)/python configs/demo.py
+
+test: .venv/.installed
+	$(PYTEST)
+
+test-debug: .venv/.installed
+	PYTHONASYNCIODEBUG=1 $(PYTEST) $(DEBUGGED)
+
+# The command that the README gives under "## Tests" must be one that works. `make test` has just run.
+test-readme:
+	@command="$$(sed -n '/^## Tests/,/^## [^T]/s/^    \([a-z].*\)/\1/p' README.md | head -n 1)"; \
+	    case "$$command" in \
+	    "make test"|"make test "*) echo "README: $$command" ;; \
+	    "") echo "README.md has no indented command under '## Tests'" >&2; exit 1 ;; \
+	    *) echo "README: $$command"; sh -ec "$$command" ;; \
+	    esac
+
+lint: .venv/.installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench
+	$(BIN)/python benchmarks/run.py
+
+# CI=true makes a skipped test a failed one: a test that never runs there protects nothing.
+ci:
+	$(MAKE) lint
+	CI=true $(MAKE) test
+	CI=true $(MAKE) test-debug
+	CI=true $(MAKE) test-readme
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,407 @@
+"""What decides a match: the canonical key of a request, its conditions, and its fields for predicates.
+
+Two requests have one key when they ask for the same thing: same path (percent-encoding normalised, RFC 3986
+section 6.2.2; dot segments stand), same method, same query as a multimap, same body by meaning: JSON by value,
+forms as multimaps, multipart by its parts whatever the boundary, anything else byte by byte; always without
+the content coding. Whatever cannot be read as what it says it is counts as bytes, as does what is deeper or has
+more nodes than the limits here: the same on both sides of a comparison, so it can only ever refuse.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from svcmock.protocol import Context, Doc, Noise
+from svcmock_protocols.http import coding, multipart
+from svcmock_protocols.http.bodies import FORM, IN_MEMORY_MAX
+from svcmock_protocols.http.codec import index, values
+from svcmock_protocols.http.credentials import Rules, rules
+from svcmock_protocols.http.forms import Pairs, canonical_pairs, is_json, media_type, parse_pairs, text
+from svcmock_protocols.http.messages import Options, Request
+from svcmock_protocols.http.redact import canonical_credential
+
+MAX_DEPTH = 100
+"""Levels of JSON; deeper bodies are compared as bytes."""
+MAX_NODES = 100_000
+"""Values in a JSON body; larger ones are compared as bytes."""
+_MEMO_BYTES = 512
+"""Targets and bodies up to this size are remembered: what is remembered is bounded, whatever clients send."""
+
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_PREFIX = "headers."
+
+
+# --- the key ------------------------------------------------------------------------------------------
+
+
+def address(request: Request) -> bytes:
+    """The normalised path: of any form of target, without its query. It holds no NUL byte."""
+    return _split(request.target)[0]
+
+
+def key(request: Request, context: Context) -> bytes:
+    """address NUL method NUL query NUL digest of the body; the last two are empty where there is none."""
+    target = request.target
+    place = _place if len(target) <= _MEMO_BYTES else _place.__wrapped__
+    where, query = place(target, context.ignore.covers)
+    if request.body == b"":
+        return b"%b\0%b\0%b\0" % (where, request.method, query)
+    return b"%b\0%b\0%b\0%b" % (where, request.method, query, _digest(request, context))
+
+
+@lru_cache(maxsize=4096)
+def _place(target: bytes, covers: Any) -> tuple[bytes, bytes]:
+    """The address and the canonical query. `covers` stands for its Noise: it hashes by identity, cheaply."""
+    where, query = _split(target)
+    if not query:
+        return where, b""
+    pairs = parse_pairs(query)
+    if pairs is None:
+        return where, query
+    return where, canonical_pairs(_without_noise(pairs, "query", covers))
+
+
+def _without_noise(pairs: Pairs, root: str, covers: Any) -> Pairs:
+    return tuple(pair for pair in pairs if not covers(root, text(pair[0])))
+
+
+def _split(target: bytes) -> tuple[bytes, bytes]:
+    """The normalised path of a target of any form (RFC 9112 section 3.2), and its query as sent."""
+    if not target.startswith(b"/"):
+        scheme, separator, rest = target.partition(b"://")
+        if separator and scheme.isalnum():
+            cut = re.search(rb"[/?#]", rest)
+            target = rest[cut.start() :] if cut else b""
+            target = target if target.startswith(b"/") else b"/" + target
+    path, _, query = target.partition(b"#")[0].partition(b"?")
+    return (_ESCAPE.sub(_normalised, path) if b"%" in path else path), query
+
+
+def _normalised(escape: re.Match[bytes]) -> bytes:
+    byte = int(escape[1], 16)
+    return bytes((byte,)) if byte in _UNRESERVED else b"%%%02X" % byte
+
+
+# --- the body -----------------------------------------------------------------------------------------
+
+
+def _digest(request: Request, context: Context) -> bytes:
+    """16 bytes that stand for what the body means.
+
+    A body that may be on disk on one side of a comparison is compared by its digest on both: one that is
+    larger than a file read at load, or than what a session keeps in memory.
+    """
+    body = request.body
+    codings = coding.coding_of(request.block)
+    if not isinstance(body, bytes):
+        return _hashed(b"sha256", body.sha256.encode())
+    if len(body) > _by_digest_above(context):
+        return _hashed(b"sha256", _sha256(body, codings).encode())
+    content_type = b", ".join(values(request.block, b"content-type"))
+    meaning = _meaning if len(body) + len(content_type) <= _MEMO_BYTES else _meaning.__wrapped__
+    return meaning(body, codings, content_type, context.ignore)
+
+
+def _by_digest_above(context: Context) -> int:
+    options = context.options
+    return min(IN_MEMORY_MAX, options.max_body_memory) if isinstance(options, Options) else IN_MEMORY_MAX
+
+
+def _sha256(body: bytes, codings: bytes) -> str:
+    """By the rule of `Spooled.sha256`."""
+    digest = coding.BodyHash(codings)
+    digest.update(body)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _meaning(body: bytes, codings: bytes, content_type: bytes, noise: Noise) -> bytes:
+    plain = coding.decode(body, codings)
+    if plain is None:
+        return _hashed(b"coded " + codings.lower(), body)
+    kind = media_type(content_type)[0]
+    made: bytes | None = None
+    if _says_json(kind, plain):
+        kind, made = b"json", _canonical_json(plain, noise)
+    elif kind == FORM:
+        pairs = parse_pairs(plain)
+        made = None if pairs is None else canonical_pairs(_without_noise(pairs, "form", noise.covers))
+    elif (parts := _parts(plain, content_type)) is not None:
+        made = json.dumps(noise.prune(parts, "multipart"), sort_keys=True).encode()
+    return _hashed(b"bytes", plain) if made is None else _hashed(kind, made)
+
+
+def _says_json(kind: bytes, data: bytes) -> bool:
+    return is_json(kind) or (not kind and data.lstrip()[:1] in (b"{", b"["))
+
+
+def _hashed(kind: bytes, data: bytes) -> bytes:
+    return blake2b(kind + b"\0" + data, digest_size=16).digest()
+
+
+def _canonical_json(data: bytes, noise: Noise) -> bytes | None:
+    found = read_json(data)
+    if found is None:
+        return None
+    return json.dumps(noise.prune(found[0], "json"), sort_keys=True, separators=(",", ":")).encode()
+
+
+def read_json(data: bytes) -> tuple[Doc] | None:
+    """The value of a JSON text, in a tuple as it may be null; None if it is none, or past the limits.
+
+    A number with a fraction or an exponent is a double, as nearly every reader has it, and an int where it
+    is whole: 1.0 is 1. A name twice in an object makes it no value that two readers agree about.
+    """
+    try:
+        value = _DECODER.decode(data.decode())
+    except (ValueError, RecursionError):
+        return None
+    return (value,) if _within_limits(value) else None
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise ValueError(text)
+    return int(value) if value.is_integer() else value
+
+
+def _constant(text: str) -> float:
+    raise ValueError(text)
+
+
+def _object(pairs: list[tuple[str, Doc]]) -> dict[str, Doc]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name twice")
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_constant, object_pairs_hook=_object)
+
+
+def _within_limits(value: Doc) -> bool:
+    level = [value]
+    nodes = 0
+    for _ in range(MAX_DEPTH):
+        nodes += len(level)
+        if not level or nodes > MAX_NODES:
+            break
+        below: list[Doc] = []
+        for node in level:
+            if isinstance(node, dict):
+                below.extend(node.values())
+            elif isinstance(node, list):
+                below.extend(node)
+        level = below
+    return not level and nodes <= MAX_NODES
+
+
+def _parts(data: bytes, content_type: bytes) -> list[Doc] | None:
+    """The parts of a multipart body, the boundary forgotten; None if it is none or not well formed."""
+    boundary = multipart.boundary_of(content_type)
+    found = multipart.parse(data, boundary) if boundary else None
+    return None if found is None else [_part(part) for part in found.parts]
+
+
+def _part(part: multipart.Part) -> Doc:
+    name, filename = multipart.disposition(part)
+    shown: dict[str, Doc] = {"name": name, "filename": filename, "content_type": None}
+    others: dict[str, list[str]] = {}
+    for field, value in multipart.part_fields(part):
+        if field == b"content-type":
+            shown["content_type"] = _content_type(value)
+        elif field != b"content-disposition" or name is None:
+            others.setdefault(text(field), []).append(text(value))
+    shown = {key: text(value) for key, value in shown.items() if value is not None}
+    return {**shown, **({"headers": others} if others else {}), "body": text(part.body)}
+
+
+# --- conditions ---------------------------------------------------------------------------------------
+
+
+def conditions(request: Request, context: Context) -> Mapping[str, bytes]:
+    """The request's headers that are no noise, as `headers.<name>`, with their canonical values."""
+    covers, known = context.ignore.covers, redaction(context)
+    return {
+        _PREFIX + name.decode(): _canonical(name, found, context, known)
+        for name, found in index(request.block).items()
+        if not covers("headers", name.decode())
+    }
+
+
+def present(request: Request, names: tuple[str, ...], context: Context) -> tuple[bytes | None, ...]:
+    """The canonical values of these fields of a live request; None where it has none."""
+    live, known = index(request.block), redaction(context)
+    made = []
+    for name in names:
+        lower = name[len(_PREFIX) :].encode()
+        found = live.get(lower)
+        made.append(None if found is None else _canonical(lower, found, context, known))
+    return tuple(made)
+
+
+def redaction(context: Context) -> Rules:
+    """What counts as a credential for a service."""
+    options = context.options
+    return rules(options.redact, options.keep) if isinstance(options, Options) else rules()
+
+
+def _canonical(name: bytes, found: tuple[bytes, ...], context: Context, known: Rules) -> bytes:
+    if name == b"content-type":
+        return _content_type(b", ".join(found))
+    return b", ".join([canonical_credential(name, value, context.token, known) for value in found])
+
+
+def _content_type(value: bytes) -> bytes:
+    """A media type in lower case without its boundary, which is another one each time."""
+    kind, parameters = media_type(value)
+    kept = [
+        b"; " + name + b"=" + (told.lower() if name == b"charset" else told)
+        for name, told in parameters
+        if name != b"boundary"
+    ]
+    return kind + b"".join(kept)
+
+
+# --- fields -------------------------------------------------------------------------------------------
+
+NAMES = (
+    "method",
+    "path",
+    "query",
+    "headers",
+    "cookies",
+    "host",
+    "version",
+    "json",
+    "form",
+    "multipart",
+    "body",
+)
+"""Every field that a request may have; the last four only where its body is of that kind."""
+
+
+class Fields(Mapping[str, Doc]):
+    """A request as predicates, noise paths and templates see it; each field is computed when first read."""
+
+    __slots__ = ("_known", "_plain", "_request")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._known: dict[str, Doc] = {}
+        self._plain: bytes | None = None
+
+    def __getitem__(self, name: str) -> Doc:
+        if name not in self._known:
+            if name not in NAMES:
+                raise KeyError(name)
+            self._known[name] = getattr(self, f"_{name}")()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in NAMES if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _method(self) -> Doc:
+        return text(self._request.method)
+
+    def _path(self) -> Doc:
+        return text(address(self._request))
+
+    def _query(self) -> Doc:
+        return _grouped(parse_pairs(_split(self._request.target)[1]) or ())
+
+    def _headers(self) -> Doc:
+        found = index(self._request.block)
+        return {text(name): [text(value) for value in values] for name, values in found.items()}
+
+    def _cookies(self) -> Doc:
+        crumbs = [crumb for line in values(self._request.block, b"cookie") for crumb in line.split(b";")]
+        named = [crumb.strip(b" \t").partition(b"=") for crumb in crumbs]
+        return {text(name): text(value) for name, equals, value in named if equals}
+
+    def _host(self) -> Doc:
+        found = values(self._request.block, b"host")
+        return text(found[0]) if found else ""
+
+    def _version(self) -> Doc:
+        return text(self._request.version)
+
+    def _json(self) -> Doc:
+        data = self._content()
+        found = read_json(data) if _says_json(self._kind(), data) else None
+        if found is None:
+            raise KeyError("json")
+        return found[0]
+
+    def _form(self) -> Doc:
+        pairs = parse_pairs(self._content()) if self._kind() == FORM else None
+        if pairs is None:
+            raise KeyError("form")
+        return _grouped(pairs)
+
+    def _multipart(self) -> Doc:
+        parts = _parts(self._content(), self._content_type())
+        if parts is None:
+            raise KeyError("multipart")
+        return parts
+
+    def _body(self) -> Doc:
+        return text(self._content())
+
+    def _content(self) -> bytes:
+        """The body without its coding, where it is in memory; undecodable, it is what it is."""
+        if self._plain is None:
+            body = self._request.body
+            if not isinstance(body, bytes) or not body:
+                raise KeyError("body")
+            plain = coding.decode(body, coding.coding_of(self._request.block))
+            self._plain = body if plain is None else plain
+        return self._plain
+
+    def _content_type(self) -> bytes:
+        return b", ".join(values(self._request.block, b"content-type"))
+
+    def _kind(self) -> bytes:
+        return media_type(self._content_type())[0]
+
+
+def _grouped(pairs: Pairs) -> dict[str, Doc]:
+    grouped: dict[str, Doc] = {}
+    for name, value in pairs:
+        grouped.setdefault(text(name), []).append(text(value))
+    return grouped
+
+
+def fields(request: Request, context: Context) -> Mapping[str, Doc]:  # noqa: ARG001  one view for every service
+    """What predicates, noise paths and templates see of a request. Noise is not left out here."""
+    return Fields(request)
+
+
+def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
+    """The fields that the key is made of, without noise, a body in one form only.
+
+    A body that is compared by its digest is `{sha256: }`; one form is as in `fields` otherwise.
+    """
+    found = Fields(request)
+    made: dict[str, Doc] = {"method": found["method"], "path": found["path"]}
+    query = context.ignore.prune(found["query"], "query")
+    if query:
+        made["query"] = query
+    body = request.body
+    if not isinstance(body, bytes):
+        made["body"] = {"sha256": body.sha256}
+    elif len(body) > _by_digest_above(context):
+        made["body"] = {"sha256": _sha256(body, coding.coding_of(request.block))}
+    else:
+        name = next((name for name in ("json", "form", "multipart", "body") if name in found), None)
+        if name is not None:
+            made[name] = context.ignore.prune(found[name], name)
+    return made

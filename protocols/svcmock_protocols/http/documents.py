@@ -1,0 +1,398 @@
+"""HTTP requests and replies as route files hold them: the structs, reading them, writing them.
+
+Losslessness is the law: for every message the codec decodes, `reply(dump(...).respond)` is the message again,
+and `request` likewise. So each readable form is written only where reading it gives the same bytes; what it
+cannot express is kept verbatim beside it (`target`, `{line: }`, `wire`). What a person leaves out is derived,
+in one place for reading and writing: a reply's reason from its status (REASONS), its framing from its headers.
+Bodies are in `bodies`, field lines and pairs in `lines`, streamed pieces in `pieces`.
+"""
+
+import re
+from typing import Any
+
+from msgspec import UNSET, Struct
+
+from svcmock.protocol import Blob, Doc, Documents, Files, Invalid
+from svcmock_protocols.http import bodies, lines, pieces
+from svcmock_protocols.http.codec import values, with_head
+from svcmock_protocols.http.forms import is_json, media_type, write_pairs
+from svcmock_protocols.http.messages import Chunk, Framing, Interim, Reply, Request
+
+STATUS_MAX = 999
+"""RFC 9110 section 15 ends at 599, but servers in the wild answer 999, and what was recorded must load."""
+STREAM_SHOWN_MAX = 4096
+"""Streamed bodies up to this size are written with their data, longer ones with their sizes."""
+
+REASONS = {
+    100: "Continue",
+    101: "Switching Protocols",
+    102: "Processing",
+    103: "Early Hints",
+    200: "OK",
+    201: "Created",
+    202: "Accepted",
+    203: "Non-Authoritative Information",
+    204: "No Content",
+    205: "Reset Content",
+    206: "Partial Content",
+    207: "Multi-Status",
+    208: "Already Reported",
+    226: "IM Used",
+    300: "Multiple Choices",
+    301: "Moved Permanently",
+    302: "Found",
+    303: "See Other",
+    304: "Not Modified",
+    305: "Use Proxy",
+    307: "Temporary Redirect",
+    308: "Permanent Redirect",
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    423: "Locked",
+    424: "Failed Dependency",
+    425: "Too Early",
+    426: "Upgrade Required",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+    506: "Variant Also Negotiates",
+    507: "Insufficient Storage",
+    508: "Loop Detected",
+    511: "Network Authentication Required",
+}
+"""The IANA registry's phrases. Not http.HTTPStatus: its phrases change with the version of Python."""
+
+_FRAMINGS: dict[str, Framing] = {"length": "length", "chunked": "chunked", "close": "close", "none": "none"}
+_NOT_VISIBLE = re.compile(rb"[^!-~]")
+_REASON = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_VERSIONS = ("1.0", "1.1")
+
+
+class RequestDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`request:` of a route file. The README describes every member."""
+
+    method: str = "GET"
+    path: str | None = None
+    query: Any = None
+    target: Any = None
+    version: str = "1.1"
+    headers: Any = None
+    json: Any = UNSET
+    json_format: str = ""
+    form: Any = None
+    multipart: Any = None
+    body: Any = None
+    wire: Any = None
+    trailers: Any = None
+
+
+class ReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`respond:` of a route file. The README describes every member."""
+
+    status: int = 200
+    reason: Any = None
+    version: str = "1.1"
+    headers: Any = None
+    json: Any = UNSET
+    json_format: str = ""
+    body: Any = None
+    wire: Any = None
+    stream: Any = None
+    chunks: Any = None
+    framing: str | None = None
+    trailers: Any = None
+    interim: Any = None
+    self_authority: str = ""
+    negotiated: bool = True
+
+
+# --- requests -----------------------------------------------------------------------------------------
+
+
+def request(doc: RequestDoc, files: Files) -> Request:
+    """The request that a document describes. Raises Invalid with the path of the member at fault."""
+    method = doc.method.encode()
+    if lines.TOKEN.fullmatch(method) is None:
+        raise Invalid(("method",), f"not a method: {doc.method!r}")
+    given = bodies.Given(
+        body=doc.body,
+        json=doc.json,
+        json_format=doc.json_format,
+        form=doc.form,
+        multipart=doc.multipart,
+        wire=doc.wire,
+    )
+    built = bodies.build(given, lines.block(doc.headers, "headers"), files)
+    bodies.check_length(built.body, built.block)
+    if isinstance(built.body, Blob) and not built.body.sha256:
+        raise Invalid(("body",), "a request cannot be matched by a file whose digest is not known")
+    return Request(
+        method=method,
+        target=_target(doc),
+        version=_version(doc.version),
+        block=built.block,
+        body=built.body,
+        trailers=lines.block(doc.trailers, "trailers"),
+    )
+
+
+def _target(doc: RequestDoc) -> bytes:
+    if doc.target is not None:
+        if doc.path is not None or doc.query is not None:
+            raise Invalid(("target",), "give either the verbatim target, or path and query")
+        target = lines.value_bytes(doc.target, ("target",))
+        if not target or _NOT_VISIBLE.search(target):
+            raise Invalid(("target",), "a target is visible ASCII characters")
+        return target
+    if doc.path is None or not doc.path.startswith("/"):
+        raise Invalid(("path",), "a request needs a path, which starts with `/`")
+    path = _NOT_VISIBLE.sub(lambda byte: b"%%%02X" % byte[0][0], doc.path.encode())
+    if not doc.query:
+        return path
+    if b"?" in path:
+        raise Invalid(("query",), "the path has a query already")
+    return path + b"?" + write_pairs(lines.pairs(doc.query, "query"))
+
+
+def _version(version: str) -> bytes:
+    if version not in _VERSIONS:
+        raise Invalid(("version",), f'expected "1.1" or "1.0", got {version!r}')
+    return version.encode()
+
+
+def _show_request(message: Request, files: bodies.FileMap) -> dict[str, Doc]:
+    shown: dict[str, Doc] = {"method": message.method.decode(), **_show_target(message.target)}
+    if message.version != b"1.1":
+        shown["version"] = message.version.decode()
+    if message.block:
+        shown["headers"] = lines.show_block(message.block)
+    shown |= bodies.show(message.body, message.block, files, request=True)
+    if message.trailers:
+        shown["trailers"] = lines.show_block(message.trailers)
+    return shown
+
+
+def _show_target(target: bytes) -> dict[str, Doc]:
+    if not target.startswith(b"/"):
+        return {"target": lines.show_bytes(target)}
+    path, mark, query = target.partition(b"?")
+    pairs = lines.show_pairs(query)
+    if mark and pairs is None:
+        return {"path": target.decode()}
+    return {"path": path.decode(), "query": pairs} if mark else {"path": path.decode()}
+
+
+# --- replies ------------------------------------------------------------------------------------------
+
+
+def reply(doc: ReplyDoc, files: Files) -> Reply:
+    """The reply that a document describes, its head made. Raises Invalid with the path of the member."""
+    if not 200 <= doc.status <= STATUS_MAX:
+        raise Invalid(("status",), f"a final status is 200 to {STATUS_MAX}; a 1xx belongs in `interim`")
+    built, chunks = _reply_body(doc, files)
+    framing = _framing(doc, built.block, streamed=doc.stream is not None or bool(chunks or doc.trailers))
+    _check_reply_body(doc, built, framing)
+    made = Reply(
+        status=doc.status,
+        reason=_reason(doc.status, doc.reason, "reason"),
+        block=built.block,
+        body=built.body,
+        framing=framing,
+        chunks=chunks,
+        trailers=lines.block(doc.trailers, "trailers"),
+        interim=_interim(doc.interim),
+        version=_version(doc.version),
+        self_authority=_authority(doc.self_authority),
+        negotiated=doc.negotiated,
+    )
+    return with_head(made)
+
+
+def _reply_body(doc: ReplyDoc, files: Files) -> tuple[bodies.Built, tuple[Chunk, ...]]:
+    block = lines.block(doc.headers, "headers")
+    if doc.stream is not None:
+        if doc.json is not UNSET or not (doc.body is doc.wire is doc.chunks is None):
+            raise Invalid(("stream",), "gives the whole body: remove json, body, wire and chunks")
+        if bodies.content_coding(block):
+            raise Invalid(("stream",), "cannot have a Content-Encoding: give body and chunks")
+        data, cut = pieces.stream(doc.stream, files, "stream")
+        return bodies.Built(data, block), cut
+    given = bodies.Given(body=doc.body, json=doc.json, json_format=doc.json_format, wire=doc.wire)
+    built = bodies.build(given, block, files)
+    chunks = () if doc.chunks is None else pieces.chunks(doc.chunks, "chunks")
+    size, total = _size(built), sum(chunk.size for chunk in chunks)
+    if chunks and total != size:
+        if built.recoded:
+            return built, ()
+        raise Invalid(("chunks",), f"cut {total} bytes, the body has {size}: correct or remove them")
+    return built, chunks
+
+
+def _size(built: bodies.Built) -> int:
+    return len(built.body) if isinstance(built.body, bytes) else built.body.size
+
+
+def _framing(doc: ReplyDoc, block: bytes, *, streamed: bool) -> Framing:
+    if doc.framing is None:
+        return derived_framing(doc.status, block, streamed=streamed)
+    if doc.framing not in _FRAMINGS:
+        raise Invalid(("framing",), f"expected one of {', '.join(_FRAMINGS)}")
+    return _FRAMINGS[doc.framing]
+
+
+def derived_framing(status: int, block: bytes, *, streamed: bool) -> Framing:
+    """How a body ends when the document does not say.
+
+    As the headers say, else by length, or in chunks if it is `streamed` in pieces or has trailers.
+    """
+    if status in {204, 304}:
+        return "none"
+    if values(block, b"transfer-encoding"):
+        return "chunked"
+    return "chunked" if streamed and not values(block, b"content-length") else "length"
+
+
+def _check_reply_body(doc: ReplyDoc, built: bodies.Built, framing: Framing) -> None:
+    if framing == "none":
+        if _size(built):
+            member = next(name for name in ("body", "wire", "stream", "json") if _is_given(doc, name))
+            why = f"a {doc.status} has no body" if doc.status in {204, 304} else "`framing: none` means no body"
+            raise Invalid((member,), why)
+        return
+    if framing == "length":
+        bodies.check_length(built.body, built.block)
+    elif values(built.block, b"content-length"):
+        raise Invalid(("headers",), f"a reply framed by {framing!r} has no Content-Length")
+    if doc.trailers and framing != "chunked":
+        raise Invalid(("trailers",), "only a chunked body has trailers")
+    for value in values(built.block, b"transfer-encoding"):
+        if framing != "chunked" or value.lower() != b"chunked":
+            raise Invalid(("headers",), "the only Transfer-Encoding is chunked, for a chunked body")
+
+
+def _is_given(doc: ReplyDoc, name: str) -> bool:
+    value = getattr(doc, name)
+    return value is not UNSET and (value is not None or name == "json")
+
+
+def _reason(status: int, given: Doc, *at: str | int) -> bytes:
+    if given is None:
+        return REASONS.get(status, "").encode()
+    reason = lines.value_bytes(given, at)
+    if _REASON.fullmatch(reason) is None:
+        raise Invalid(at, "a reason may hold no line break and no control character")
+    return reason
+
+
+def _authority(text: str) -> bytes:
+    authority = text.encode()
+    if _NOT_VISIBLE.search(authority):
+        raise Invalid(("self_authority",), "expected host[:port]")
+    return authority
+
+
+def _interim(doc: Doc) -> tuple[Interim, ...]:
+    if doc is None:
+        return ()
+    if not isinstance(doc, list):
+        raise Invalid(("interim",), "expected a list of replies with status 100 to 199")
+    return tuple(_one_interim(item, i) for i, item in enumerate(doc))
+
+
+def _one_interim(item: Doc, i: int) -> Interim:
+    if not isinstance(item, dict) or not item.keys() <= {"status", "reason", "headers"}:
+        raise Invalid(("interim", i), "expected a mapping with status, reason, headers")
+    status = item.get("status")
+    if not isinstance(status, int) or not 100 <= status < 200 or status == 101:
+        raise Invalid(("interim", i, "status"), "expected 100 or 102 to 199")
+    reason = _reason(status, item.get("reason"), "interim", i, "reason")
+    return Interim(status, reason, lines.block(item.get("headers"), "interim", i, "headers"))
+
+
+def _show_reply(message: Reply, files: bodies.FileMap) -> dict[str, Doc]:
+    shown: dict[str, Doc] = {"status": message.status, **_show_reason(message.status, message.reason)}
+    if message.version != b"1.1":
+        shown["version"] = message.version.decode()
+    if message.block:
+        shown["headers"] = lines.show_block(message.block)
+    shown |= _show_reply_body(message, files)
+    streamed = bool(message.chunks or message.trailers)
+    if message.framing != derived_framing(message.status, message.block, streamed=streamed):
+        shown["framing"] = message.framing
+    if message.trailers:
+        shown["trailers"] = lines.show_block(message.trailers)
+    if message.interim:
+        shown["interim"] = [_show_interim(interim) for interim in message.interim]
+    if message.self_authority:
+        shown["self_authority"] = message.self_authority.decode("latin-1")
+    if not message.negotiated:
+        shown["negotiated"] = False
+    return shown
+
+
+def _show_reason(status: int, reason: bytes) -> dict[str, Doc]:
+    usual = reason == REASONS.get(status, "").encode()
+    return {} if usual else {"reason": lines.show_bytes(reason)}
+
+
+def _show_interim(interim: Interim) -> Doc:
+    shown: dict[str, Doc] = {"status": interim.status, **_show_reason(interim.status, interim.reason)}
+    return {**shown, "headers": lines.show_block(interim.block)} if interim.block else shown
+
+
+def _show_reply_body(message: Reply, files: bodies.FileMap) -> dict[str, Doc]:
+    """The body, and its pieces: with their data where time passed between them, else their sizes."""
+    body, chunks = message.body, message.chunks
+    timed = any(chunk.after for chunk in chunks)
+    if timed and isinstance(body, bytes) and len(body) <= STREAM_SHOWN_MAX:
+        stream = None
+        if not bodies.content_coding(message.block):
+            stream = pieces.show_stream(body, chunks, lines=_holds_json_lines(message.block))
+        if stream is not None:
+            return {"stream": stream}
+    shown = bodies.show(body, message.block, files, request=False)
+    return {**shown, "chunks": pieces.show_chunks(chunks)} if chunks else shown
+
+
+def _holds_json_lines(block: bytes) -> bool:
+    kind = media_type(b"".join(values(block, b"content-type")[:1]))[0]
+    return is_json(kind) or kind.rpartition(b"/")[2] in {b"x-ndjson", b"ndjson", b"jsonl", b"x-jsonlines"}
+
+
+# --- both ---------------------------------------------------------------------------------------------
+
+
+def dump(asked: Request, answered: Reply) -> Documents:
+    """An exchange as plain data, in the order in which a person would write it."""
+    files: bodies.FileMap = {}
+    return Documents(_show_request(asked, files), _show_reply(answered, files), files)
+
+
+def same(one: Reply, other: Reply) -> bool:
+    """Whether two replies are the same on the wire, whether or not their heads are made yet."""
+    return with_head(one) == with_head(other)

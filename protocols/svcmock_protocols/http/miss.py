@@ -1,0 +1,63 @@
+"""The answer to a request that nothing matches, and HTTP's own errors by name.
+
+A miss is an HTTP reply like any other: 501 unless the service says otherwise, the explanation as JSON, and its
+id in a header, so that a person who sees it in the application's log can ask `svcmock why` for it. What the
+explanation quotes has been masked by whoever made it: no credential is known here.
+"""
+
+import json
+from collections.abc import Mapping
+
+import msgspec
+
+from svcmock.protocol import Explanation
+from svcmock_protocols.http.codec import with_head
+from svcmock_protocols.http.documents import REASONS
+from svcmock_protocols.http.messages import Options, Reply
+
+_JSON = b"Content-Type: application/json\r\n"
+_TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
+_RETRY = b"Retry-After: 1\r\n"
+
+
+def _fault(status: int, block: bytes = b"") -> Reply:
+    reason = REASONS[status].encode()
+    return with_head(Reply(status=status, reason=reason, block=_TEXT + block, body=reason + b"\n"))
+
+
+FAULTS: Mapping[str, Reply] = {
+    "bad_request": _fault(400),
+    "unauthorized": _fault(401, b"WWW-Authenticate: Bearer\r\n"),
+    "forbidden": _fault(403),
+    "not_found": _fault(404),
+    "request_timeout": _fault(408, b"Connection: close\r\n"),
+    "conflict": _fault(409),
+    "too_many_requests": _fault(429, _RETRY),
+    "internal_error": _fault(500),
+    "bad_gateway": _fault(502),
+    "unavailable": _fault(503, _RETRY),
+    "gateway_timeout": _fault(504),
+}
+"""HTTP's errors by name, as servers and the gateways in front of them send them."""
+
+
+def miss(explanation: Explanation, options: object) -> Reply:
+    """The reply that carries `explanation`; its status is the option `miss_status`."""
+    status = options.miss_status if isinstance(options, Options) else Options().miss_status
+    label = b"X-Svcmock-Miss: %b\r\n" % _visible(explanation.miss)
+    reason = REASONS.get(status, "").encode()
+    return with_head(Reply(status=status, reason=reason, block=_JSON + label, body=_as_json(explanation)))
+
+
+def _as_json(explanation: Explanation) -> bytes:
+    """Two spaces of indent; a lone surrogate, which JSON bodies may bring in, is escaped."""
+    try:
+        encoded = msgspec.json.encode(explanation)
+    except UnicodeEncodeError:
+        encoded = json.dumps(msgspec.to_builtins(explanation)).encode()
+    return msgspec.json.format(encoded, indent=2) + b"\n"
+
+
+def _visible(label: str) -> bytes:
+    """What can stand in a header."""
+    return "".join(char if "!" <= char <= "~" else "?" for char in label).encode()

@@ -1,0 +1,434 @@
+"""HTTP messages with their credentials replaced by tokens: what recordings hold and live requests match.
+
+Decides in two passes over one exchange. First the places that hold credentials (`credentials`): header fields,
+members of the query, of URLs in headers, of form, multipart and JSON bodies, whatever content type a JSON text
+has. Then every credential of SECRET_MIN bytes or more that was found there is looked for in the rest of the
+exchange, also percent-encoded, JSON-escaped and HTML-escaped: servers echo. Bodies with a content coding are
+decoded, redacted and coded again; Content-Length and the sizes of chunks are made to fit. Everything else stays
+byte for byte. Redacting twice gives what redacting once gives.
+"""
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
+from urllib.parse import quote, quote_plus, unquote_to_bytes
+
+from msgspec.structs import replace
+
+from svcmock_protocols.http.codec import values
+from svcmock_protocols.http.coding import coding_of, decode, encode
+from svcmock_protocols.http.credentials import (
+    SECRET_MIN,
+    URL_HEADERS,
+    Found,
+    Rules,
+    Token,
+    hide,
+    holds_credential,
+    note,
+    rules,
+)
+from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
+
+MAX_SECRETS = 256
+"""Credentials of one exchange that are looked for everywhere; with more of them it is not recorded."""
+
+Edit = tuple[int, int, bytes]
+"""Start, end, and what stands there instead. Edits of one text are in order and do not overlap."""
+_Message = TypeVar("_Message", Request, Reply)
+
+_JSON_MEMBER = re.compile(
+    rb'"([A-Za-z0-9_.$\[\]-]{3,64}+)"\s*+:\s*+(?:"((?:[^"\\]++|\\.)*+)"|([0-9]{8,64}+)(?=[\s,}\]]|\Z))',
+    re.DOTALL,
+)
+_URL_MEMBER = re.compile(rb"(?<=[?&#])([^=&#?\s]{1,128}+)=([^&#\s\"'<>]+)")
+_FORM_MEMBER = re.compile(rb"(?:\A|(?<=&))([^=&]{1,128}+)=([^&]+)")
+_PART = re.compile(
+    rb'\r\ncontent-disposition:[ \t]*form-data;[^\r\n]{0,256}?\bname="?([^"\r\n;]{1,128})', re.IGNORECASE
+)
+_USERINFO = re.compile(rb"(?<=//)([^/?#@\s]{1,1024}+)@")
+_LENGTH = re.compile(rb"^(content-length:[ \t]*)[0-9]+", re.IGNORECASE | re.MULTILINE)
+_UNTOUCHED = frozenset(
+    b"content-length content-type content-encoding transfer-encoding connection host date trailer".split()
+)
+"""Fields that say how to read the message. None of them can hold a secret and still work."""
+
+
+_DEFAULT = rules()
+
+
+class TooManyError(Exception):
+    """An exchange with more than MAX_SECRETS credentials: svcmock cannot promise that none survives."""
+
+
+# --- the interface ------------------------------------------------------------------------------------
+
+
+def redact_exchange(
+    request: Request, reply: Reply, token: Token, known: Rules | None = None
+) -> tuple[Request, Reply]:
+    """Both, with the credentials of either replaced in both. Raises TooManyError."""
+    known = known or _DEFAULT
+    found: Found = {}
+    request = _hide_request(request, token, found, known)
+    reply = _hide_reply(reply, token, found, known)
+    echo = Echo(found)
+    return _echo_request(request, echo), _echo_reply(reply, echo)
+
+
+def redact_request(request: Request, token: Token, known: Rules | None = None) -> Request:
+    """The request as its recording would hold it. Raises TooManyError."""
+    found: Found = {}
+    hidden = _hide_request(request, token, found, known or _DEFAULT)
+    return _echo_request(hidden, Echo(found)) if found else hidden
+
+
+def redact_reply(
+    reply: Reply, secrets: Mapping[bytes, bytes], token: Token, known: Rules | None = None
+) -> Reply:
+    """The reply without its own credentials and without `secrets`, those of its request by their tokens.
+
+    Raises TooManyError.
+    """
+    found = dict(secrets)
+    hidden = _hide_reply(reply, token, found, known or _DEFAULT)
+    return _echo_reply(hidden, Echo(found)) if found else hidden
+
+
+def secrets_of(block: bytes, target: bytes, token: Token, known: Rules | None = None) -> Found:
+    """The credentials in a head, before any of the body is known, by their tokens."""
+    found: Found = {}
+    known = known or _DEFAULT
+    _hide_block(block, token, found, known)
+    _apply(target, _url_edits(target, token, found, known))
+    return found
+
+
+def is_credential(lower_name: bytes, known: Rules | None = None) -> bool:
+    """Whether `canonical_credential` has something to do for header fields of this name."""
+    return lower_name in (known or _DEFAULT).headers or lower_name in URL_HEADERS
+
+
+def canonical_credential(lower_name: bytes, value: bytes, token: Token, known: Rules | None = None) -> bytes:
+    """What a header field's value is compared by: the same for a live credential and its recorded token.
+
+    The scheme of an Authorization in lower case, cookies in the order of their names. Other fields than
+    credentials are returned as they are, but for credentials in URLs.
+    """
+    known = known or _DEFAULT
+    if lower_name not in known.headers:
+        if lower_name in URL_HEADERS:
+            return _apply(value, _url_edits(value, token, {}, known))
+        return value
+    hidden = hide(lower_name, value, token, {}, known)
+    if lower_name == b"cookie":
+        parts = [part.strip(b" \t") for part in hidden.split(b";")]
+        ordered = sorted((part for part in parts if part), key=_name_of)
+        return b"; ".join(ordered)
+    if lower_name.endswith(b"authorization"):
+        scheme, space, rest = hidden.partition(b" ")
+        return scheme.lower() + space + rest if space else hidden
+    return hidden
+
+
+def _name_of(pair: bytes) -> bytes:
+    return pair.partition(b"=")[0]
+
+
+# --- first pass: the places that hold credentials -----------------------------------------------------
+
+
+def _hide_request(request: Request, token: Token, found: Found, known: Rules) -> Request:
+    hidden = _hide_message(request, token, found, known)
+    edits = _url_edits(request.target, token, found, known)
+    return replace(hidden, target=_apply(request.target, edits)) if edits else hidden
+
+
+def _hide_reply(reply: Reply, token: Token, found: Found, known: Rules) -> Reply:
+    hidden = _hide_message(reply, token, found, known)
+    if not reply.interim:
+        return hidden
+    return replace(hidden, interim=tuple(_hide_interim(each, token, found, known) for each in reply.interim))
+
+
+def _hide_interim(interim: Interim, token: Token, found: Found, known: Rules) -> Interim:
+    return replace(interim, block=_hide_block(interim.block, token, found, known))
+
+
+def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -> _Message:
+    kinds = values(message.block, b"content-type")
+    kind = kinds[0].lower() if kinds else b""
+    edited = _edit_body(message, lambda plain: _body_edits(plain, kind, token, found, known))
+    block = _hide_block(edited.block, token, found, known)
+    trailers = _hide_block(edited.trailers, token, found, known)
+    if block == edited.block and trailers == edited.trailers:
+        return edited
+    return replace(edited, block=block, trailers=trailers)
+
+
+def _hide_block(block: bytes, token: Token, found: Found, known: Rules) -> bytes:
+    def line(match: re.Match[bytes]) -> bytes:
+        name, colon, value = match.groups()
+        lower = name.lower()
+        core = value.rstrip(b" \t")
+        if lower in known.headers:
+            hidden = hide(lower, core, token, found, known)
+        else:
+            hidden = _apply(core, _url_edits(core, token, found, known))
+        return name + colon + hidden + value[len(core) :]
+
+    return known.line.sub(line, block) if block else block
+
+
+def _url_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+    """Members of queries and fragments, and `user:password@`, in a text that holds URLs."""
+    edits = []
+    if b"//" in text:
+        edits = [(*match.span(1), note(match[1], token, found)) for match in _USERINFO.finditer(text)]
+    if b"=" in text:
+        edits += _pair_edits(text, _URL_MEMBER, token, found, known)
+    return _in_order(edits)
+
+
+def _pair_edits(
+    text: bytes, pattern: re.Pattern[bytes], token: Token, found: Found, known: Rules
+) -> list[Edit]:
+    edits = []
+    for match in pattern.finditer(text):
+        name, value = match.groups()
+        if known.member(name):
+            plain = unquote_to_bytes(value.replace(b"+", b" "))
+            if holds_credential(name, plain):
+                edits.append((*match.span(2), note(plain, token, found)))
+    return edits
+
+
+def _body_edits(plain: bytes, kind: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+    if kind.startswith(b"application/x-www-form-urlencoded"):
+        return _pair_edits(plain, _FORM_MEMBER, token, found, known)
+    edits = _json_edits(plain, token, found, known)
+    if kind.startswith(b"multipart/"):
+        edits += _part_edits(plain, token, found, known)
+    return _in_order(edits)
+
+
+def _json_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+    """Members of JSON objects, found by their look: in line-delimited JSON and event streams too."""
+    edits = []
+    for match in _JSON_MEMBER.finditer(text):
+        name, string, number = match.groups()
+        if not known.member(name):
+            continue
+        plain = _json_string(string) if number is None else number
+        if holds_credential(name, plain):
+            made = note(plain, token, found)
+            edits.append((*match.span(2), made) if number is None else (*match.span(3), b'"%b"' % made))
+    return edits
+
+
+def _json_string(text: bytes) -> bytes:
+    if b"\\" not in text:
+        return text
+    try:
+        decoded: str = json.loads(b'"%b"' % text)
+        return decoded.encode()
+    except ValueError:
+        return text
+
+
+def _part_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+    """The parts of a multipart form: each ends where a line starts with two dashes (RFC 2046 section 5.1)."""
+    edits = []
+    at = 0
+    while match := _PART.search(text, at):
+        at = text.find(b"\r\n\r\n", match.end())
+        if at < 0:
+            break
+        at += 4
+        if known.member(match[1]):
+            end = text.find(b"\r\n--", at)
+            end = len(text) if end < 0 else end
+            if holds_credential(match[1], text[at:end]):
+                edits.append((at, end, note(text[at:end], token, found)))
+            at = end
+    return edits
+
+
+# --- second pass: what was found, anywhere else -------------------------------------------------------
+
+
+class Echo:
+    """Replaces known credentials in bytes, however they are escaped. Raises TooManyError when made.
+
+    Whole texts go through `edits`; a stream through `feed` and `flush`, with the same result.
+    """
+
+    def __init__(self, found: Mapping[bytes, bytes]) -> None:
+        looked_for = {
+            secret: made for secret, made in found.items() if len(secret) >= SECRET_MIN and secret != made
+        }
+        if len(looked_for) > MAX_SECRETS:
+            raise TooManyError
+        self._tokens = {form: made for secret, made in looked_for.items() for form in _forms(secret)}
+        longest_first = sorted(self._tokens, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, longest_first)) or rb"(?!)")
+        self._hold = max(map(len, self._tokens), default=1) - 1
+        self._carry = b""
+
+    def __bool__(self) -> bool:
+        return bool(self._tokens)
+
+    def occurs(self, data: bytes) -> bool:
+        """Whether any of the credentials is in `data`: one fast search each."""
+        return any(form in data for form in self._tokens)
+
+    def edits(self, data: bytes) -> list[Edit]:
+        if not self.occurs(data):
+            return []
+        return [(*match.span(), self._tokens[match[0]]) for match in self._pattern.finditer(data)]
+
+    def apply(self, data: bytes) -> bytes:
+        return _apply(data, self.edits(data))
+
+    def feed(self, data: bytes) -> bytes:
+        """The next bytes of a stream. The last few are held back: a credential may have begun in them."""
+        data = self._carry + data
+        safe = max(len(data) - self._hold, 0)
+        edits = [edit for edit in self.edits(data) if edit[0] < safe]
+        cut = max(safe, edits[-1][1]) if edits else safe
+        self._carry = data[cut:]
+        return _apply(data[:cut], edits)
+
+    def flush(self) -> bytes:
+        """What was held back, at the end of the stream."""
+        rest, self._carry = self._carry, b""
+        return self.apply(rest)
+
+
+def _forms(secret: bytes) -> Iterable[bytes]:
+    """A credential as it is, and as URLs, JSON and HTML write it."""
+    quoted = quote(secret, safe="")
+    forms = {secret, quoted.encode(), quote_plus(secret).encode(), quote(secret).encode()}
+    forms.add(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), quoted).encode())
+    try:
+        text = secret.decode()
+    except UnicodeDecodeError:
+        return forms
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    escaped |= {form.replace("/", "\\/") for form in escaped}
+    return forms | {form.encode() for form in (*escaped, html.escape(text))}
+
+
+def _echo_request(request: Request, echo: Echo) -> Request:
+    if not echo:
+        return request
+    return replace(_echo_message(request, echo), target=echo.apply(request.target))
+
+
+def _echo_reply(reply: Reply, echo: Echo) -> Reply:
+    if not echo:
+        return reply
+    interim = tuple(replace(each, block=_echo_block(each.block, echo)) for each in reply.interim)
+    return replace(_echo_message(reply, echo), reason=echo.apply(reply.reason), interim=interim)
+
+
+def _echo_message(message: _Message, echo: Echo) -> _Message:
+    edited = _edit_body(message, echo.edits)
+    trailers = _echo_block(edited.trailers, echo)
+    return replace(edited, block=_echo_block(edited.block, echo), trailers=trailers)
+
+
+def _echo_block(block: bytes, echo: Echo) -> bytes:
+    if not echo.occurs(block):
+        return block
+    return b"".join(_echo_line(line, echo) for line in block.splitlines(keepends=True))
+
+
+def _echo_line(line: bytes, echo: Echo) -> bytes:
+    name, colon, value = line.partition(b":")
+    return line if name.lower() in _UNTOUCHED else name + colon + echo.apply(value)
+
+
+# --- editing ------------------------------------------------------------------------------------------
+
+
+def _in_order(edits: list[Edit]) -> list[Edit]:
+    """Sorted, without those that begin inside the one before."""
+    kept: list[Edit] = []
+    for edit in sorted(edits):
+        if not kept or edit[0] >= kept[-1][1]:
+            kept.append(edit)
+    return kept
+
+
+def _apply(text: bytes, edits: list[Edit]) -> bytes:
+    if not edits:
+        return text
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, instead in edits:
+        pieces += (text[at:start], instead)
+        at = end
+    return b"".join((*pieces, text[at:]))
+
+
+def _edit_body(message: _Message, find: Callable[[bytes], list[Edit]]) -> _Message:
+    """The message with its body edited, coding and all, and what says how long it is."""
+    body = message.body
+    if not isinstance(body, bytes) or not body:
+        return message
+    coding = coding_of(message.block)
+    plain = decode(body, coding) if coding else body
+    if plain is None:
+        plain, coding = body, b""
+    edits = find(plain)
+    made = _apply(plain, edits)
+    if made == plain:
+        return message
+    coded = encode(made, coding) if coding else made
+    if coded is None:
+        return message
+    block = _LENGTH.sub(lambda match: b"%b%d" % (match[1], len(coded)), message.block)
+    message = replace(message, body=coded, block=block)
+    if isinstance(message, Reply):
+        chunks = _scaled(message.chunks, len(body), len(coded)) if coding else _shifted(message.chunks, edits)
+        return replace(message, chunks=chunks)
+    return message
+
+
+def _shifted(chunks: tuple[Chunk, ...], edits: list[Edit]) -> tuple[Chunk, ...]:
+    """The chunks with their ends after the same bytes as before; an end inside an edit goes to its end."""
+    ends = []
+    at = shift = i = 0
+    for chunk in chunks:
+        at += chunk.size
+        while i < len(edits) and edits[i][0] < at:
+            start, end, instead = edits[i]
+            shift += len(instead) - (end - start)
+            i += 1
+        ends.append(max(at, edits[i - 1][1] if i else 0) + shift)
+    return _cut(chunks, ends)
+
+
+def _scaled(chunks: tuple[Chunk, ...], old: int, new: int) -> tuple[Chunk, ...]:
+    """The chunks cut in proportion: inside a coded body no byte is still the same."""
+    ends = []
+    at = 0
+    for chunk in chunks:
+        at += chunk.size
+        ends.append(at * new // old)
+    return _cut(chunks, ends)
+
+
+def _cut(chunks: tuple[Chunk, ...], ends: list[int]) -> tuple[Chunk, ...]:
+    """Chunks that end there. One that has become empty would end the body, so its gap goes to the next."""
+    made: list[Chunk] = []
+    at, after = 0, 0.0
+    for chunk, end in zip(chunks, ends, strict=True):
+        after += chunk.after
+        if end > at:
+            made.append(Chunk(size=end - at, after=after))
+            at, after = end, 0.0
+    return tuple(made)

@@ -1,0 +1,7 @@
+"""`python -m svcmock`."""
+
+import sys
+
+from svcmock.cli import main
+
+sys.exit(main())

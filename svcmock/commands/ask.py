@@ -1,0 +1,198 @@
+"""The commands that ask a running daemon."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from svcmock.commands import NOT_RUNNING, OK, PROBLEMS
+from svcmock.commands.output import complain, print_json, table
+from svcmock.control import AdminClient, AdminError
+from svcmock.graphfile import FILE
+from svcmock.model import Address, Tcp, Unix
+from svcmock.protocol import Doc, SvcmockError
+from svcmock.running import PRIVATE, Running, all_running, running
+
+STOP_SECONDS = 30.0
+"""How long `svcmock down` waits for a daemon to drain."""
+FOLLOW_SECONDS = 0.2
+"""How often `svcmock logs -f` looks for more."""
+
+
+class NotRunning(SvcmockError):
+    """There is no daemon to ask, or more than one."""
+
+
+def find(project: Path | None) -> Running:
+    """The daemon of `project`; without one, of the project here, or the only one that runs."""
+    root = (project or Path()).resolve()
+    if project is not None or (root / FILE).exists():
+        known = running(root)
+        if known is None:
+            raise NotRunning(f"no daemon serves {root}; `svcmock up {project or '.'} -d` starts one")
+        return known
+    every = all_running()
+    if not every:
+        raise NotRunning("no daemon is running; `svcmock up PROJECT -d` starts one")
+    if len(every) > 1:
+        roots = "\n  ".join(one.root for one in every)
+        raise NotRunning(f"{len(every)} daemons are running, name the project of one:\n  {roots}")
+    return every[0]
+
+
+def client(daemon: Running, timeout: float = 60.0) -> AdminClient:
+    """A client for its control API."""
+    token = None
+    if daemon.token_file is not None:
+        token = (Path(daemon.root) / daemon.token_file).read_text().strip()
+    address: Address
+    if daemon.admin.startswith("unix:"):
+        address = Unix(daemon.admin.removeprefix("unix:"))
+    else:
+        host, _, port = daemon.admin.rpartition(":")
+        address = Tcp(host.strip("[]"), int(port))
+    return AdminClient(address, token, timeout)
+
+
+def status(project: Path | None, *, as_json: bool) -> int:
+    if project is None and not Path(FILE).exists():
+        daemons = all_running()
+        if not daemons:
+            complain("no daemon is running")
+            return NOT_RUNNING
+    else:
+        try:
+            daemons = [find(project)]
+        except NotRunning as error:
+            complain(str(error))
+            return NOT_RUNNING
+    told = [{"pid": daemon.pid, **client(daemon).call("GET", "/status")} for daemon in daemons]
+    if as_json:
+        print_json(told if len(told) > 1 else told[0])
+        return OK
+    for one in told:
+        _print_status(one)
+    return OK
+
+
+def _print_status(told: Mapping[str, Doc]) -> None:
+    print(f"{told['project']}  pid {told['pid']}, up since {told['started']}, {told['resident_mib']} MiB")
+    rows = [
+        (
+            name,
+            f"{service['address']}{' tls' if service['tls'] else ''}",
+            service["protocol"],
+            service["routes"],
+            service["connections"],
+            service["hits"],
+            service["misses"],
+        )
+        for name, service in told["services"].items()
+    ]
+    table(("service", "address", "protocol", "routes", "connections", "hits", "misses"), rows)
+    for problem in told["problems"]:
+        print(problem)
+
+
+def logs(project: Path | None, *, follow: bool) -> int:
+    """Print the log file; it is there after the daemon's end too."""
+    root = (project or Path()).resolve()
+    if project is None and not (root / PRIVATE).exists():
+        try:
+            root = Path(find(None).root)
+        except NotRunning as error:
+            complain(str(error))
+            return NOT_RUNNING
+    path = root / PRIVATE / "daemon.log"
+    if not path.exists():
+        complain(f"there is no log yet: {path}")
+        return NOT_RUNNING
+    with path.open(errors="replace") as file:
+        while True:
+            text = file.read(65536)
+            if text:
+                print(text, end="", flush=True)
+            elif not follow:
+                return OK
+            else:
+                time.sleep(FOLLOW_SECONDS)
+
+
+def reload(project: Path | None, *, as_json: bool) -> int:
+    try:
+        told = client(find(project), 600.0).call("POST", "/reload")
+    except NotRunning as error:
+        complain(str(error))
+        return NOT_RUNNING
+    if as_json:
+        print_json(told)
+    else:
+        for problem in told["problems"]:
+            print(problem)
+        print("reloaded" if told["ok"] else "not reloaded: the old routes go on serving")
+    return OK if told["ok"] else PROBLEMS
+
+
+def down(project: Path | None, *, as_json: bool) -> int:
+    try:
+        daemon = find(project)
+    except NotRunning as error:
+        complain(str(error))
+        return NOT_RUNNING
+    client(daemon).call("POST", "/stop")
+    deadline = time.monotonic() + STOP_SECONDS
+    while running(Path(daemon.root)) is not None:
+        if time.monotonic() > deadline:
+            complain(f"the daemon (pid {daemon.pid}) has been told to stop and still runs")
+            return PROBLEMS
+        time.sleep(0.02)
+    if as_json:
+        print_json({"ok": True, "pid": daemon.pid, "project": daemon.root})
+    else:
+        print(f"stopped {daemon.root} (pid {daemon.pid})")
+    return OK
+
+
+def why(project: Path | None, ident: str | None, *, as_json: bool) -> int:
+    try:
+        told = client(find(project)).call("GET", "/why", {"id": ident} if ident else None)
+    except NotRunning as error:
+        complain(str(error))
+        return NOT_RUNNING
+    except AdminError as error:
+        complain(str(error))
+        return PROBLEMS
+    if as_json:
+        print_json(told)
+    else:
+        _print_why(told)
+    return OK
+
+
+def _print_why(told: Mapping[str, Doc]) -> None:
+    print(f"{told['miss']}  {told['service']}  {told['request']}  at {told['at']}")
+    if told.get("answered_now"):
+        print("It is answered now: the routes have changed since.")
+    funnel = told.get("funnel", [])
+    if funnel:
+        steps = [f"{funnel[0]['in']} routes", *(f"{step['stage']}: {step['out']}" for step in funnel)]
+        print("  " + " > ".join(steps))
+    for hint in told.get("hints", []):
+        print(f"  hint: {hint}")
+    for near in told.get("nearest", []):
+        match = f"{near['passed']} of {near['of']} fields match"
+        print(f"\n{near['route']}  ({match}, would answer {near.get('would_answer')})")
+        for failed in near["failed"]:
+            note = f"   ({failed['hint']})" if failed.get("hint") else ""
+            print(f"  {failed['at']}: {failed['op']}{note}")
+            print(f"    want  {_shown(failed.get('want'))}")
+            print(f"    got   {_shown(failed.get('got'))}")
+        if near.get("edit"):
+            print("  to make it match:")
+            from svcmock.yamlout import emit
+
+            for line in emit(near["edit"]).splitlines():
+                print(f"    {line}")
+
+
+def _shown(value: Doc) -> str:
+    return "nothing" if value is None else repr(value)

@@ -1,0 +1,170 @@
+"""Route documents as entries of the index: keys computed, replies checked, every problem with its place.
+
+Pure: files are reached through the function that is passed in. An entry keeps its document as MessagePack and
+is complete without the text it came from, so it can be stored and read back.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from svcmock.config import Located, route_docs
+from svcmock.convert import convert_all
+from svcmock.matching.predicates import compile_match
+from svcmock.model import Policy, Problem, RouteDoc
+from svcmock.protocol import Blob, Context, Files, Invalid, Plugin
+from svcmock.templates import compile_template
+
+TOKEN = b"svcmock-"
+"""What every token begins with; a file without it holds no redacted credential."""
+
+
+class Compiled(Struct, frozen=True, array_like=True, gc=False):
+    """One route. An exact one has a `key`; one with predicates has `match`, its demand as MessagePack."""
+
+    line: int
+    doc: bytes
+    key: bytes = b""
+    names: tuple[str, ...] = ()
+    values: tuple[bytes, ...] = ()
+    match: bytes = b""
+    policy: Policy | None = None
+    ignore: tuple[str, ...] = ()
+
+
+class CompiledFile(Struct, frozen=True):
+    """A route file. `files`: paths and sizes of what it refers to. `tokens`: it holds redacted credentials."""
+
+    entries: list[Compiled]
+    files: list[tuple[str, int]]
+    tokens: bool
+    warnings: list[Problem] = []
+
+
+def compile_file(
+    data: bytes,
+    name: str,
+    plugin: Plugin,
+    context_for: Callable[[tuple[str, ...]], Context],
+    files: Files,
+) -> tuple[CompiledFile, list[Problem]]:
+    """The routes of a file that are right, and everything that is wrong with it."""
+    routes, problems = route_docs(data, name)
+    noted = _Noted(files)
+    compiler = _Compiler(plugin, context_for, noted, problems)
+    entries = [entry for located in routes if (entry := compiler.compile(located)) is not None]
+    warnings = [problem for problem in problems if problem.severity == "warning"]
+    return CompiledFile(entries, list(noted.used.items()), TOKEN in data, warnings), problems
+
+
+class _Noted:
+    """Remembers which files were asked for."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.used: dict[str, int] = {}
+        self.read = files.read
+
+    def __call__(self, name: str) -> Blob:
+        blob = self._files(name)
+        self.used[blob.path] = blob.size
+        return blob
+
+
+class _Compiler:
+    def __init__(
+        self,
+        plugin: Plugin,
+        context_for: Callable[[tuple[str, ...]], Context],
+        files: Files,
+        problems: list[Problem],
+    ) -> None:
+        self._plugin = plugin
+        self._context_for = context_for
+        self._files = files
+        self._problems = problems
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def compile(self, located: Located) -> Compiled | None:
+        """None when the document has errors, which are then among the problems."""
+        before = len(self._problems)
+        route = located.route
+        self._check_reply(located)
+        entry: Compiled | None = None
+        if route.match is not None:
+            entry = self._matched(located)
+        elif route.request is not None:
+            entry = self._exact(located)
+        else:
+            self._wrong(located, (), "a route needs `request`, or `match` with predicates")
+        failed = any(problem.severity == "error" for problem in self._problems[before:])
+        return None if failed else entry
+
+    def _exact(self, located: Located) -> Compiled | None:
+        request = self._request(located)
+        if request is None:
+            return None
+        route = located.route
+        context = self._context_for(route.ignore)
+        conditions = self._plugin.conditions(request, context)
+        names = tuple(sorted(conditions))
+        return Compiled(
+            located.line,
+            self._encode(route),
+            self._plugin.key(request, context),
+            names,
+            tuple(conditions[name] for name in names),
+            b"",
+            route.policy,
+            route.ignore,
+        )
+
+    def _request(self, located: Located) -> object:
+        where = located.where.under("request")
+        typed, problems = convert_all(located.route.request, self._plugin.RequestDoc, where)
+        self._problems += problems
+        if typed is None or problems:
+            return None
+        try:
+            request: object = self._plugin.request(typed, self._files)
+        except Invalid as invalid:
+            self._problems.append(where.problem(invalid.at, invalid.why))
+            return None
+        return request
+
+    def _matched(self, located: Located) -> Compiled | None:
+        route = located.route
+        if route.request is not None:
+            self._request(located)
+        matcher, problems = compile_match(
+            route.match,
+            template_field=self._plugin.template_field,
+            template_separator=self._plugin.template_separator,
+        )
+        for invalid in problems:
+            self._wrong(located, ("match", *invalid.at), invalid.why)
+        if matcher is None:
+            return None
+        match = msgspec.msgpack.encode(route.match, order="deterministic")
+        return Compiled(located.line, self._encode(route), match=match, policy=route.policy)
+
+    def _check_reply(self, located: Located) -> None:
+        route: RouteDoc = located.route
+        if route.template:
+            _, wrong = compile_template(route.respond)
+            for invalid in wrong:
+                self._wrong(located, ("respond", *invalid.at), invalid.why)
+            return
+        where = located.where.under("respond")
+        typed, problems = convert_all(route.respond, self._plugin.ReplyDoc, where)
+        self._problems += problems
+        if typed is None or problems:
+            return
+        try:
+            self._plugin.reply(typed, self._files)
+        except Invalid as invalid:
+            self._problems.append(where.problem(invalid.at, invalid.why))
+
+    def _wrong(self, located: Located, at: tuple[str | int, ...], why: str) -> None:
+        self._problems.append(located.where.problem(at, why))

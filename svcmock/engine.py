@@ -1,0 +1,198 @@
+"""From a request to a decision. Pure: no I/O, no clock; randomness and file access are passed in.
+
+One `Responder` per service: it asks the index for the answer, takes turns where several were recorded,
+renders templates, and explains misses. What it makes of a route is kept on the route, so that a second hit
+costs a look-up.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from svcmock.config import duration
+from svcmock.journal import Outcome
+from svcmock.matching.explain import explain
+from svcmock.matching.index import Answer, Found, Group, Index
+from svcmock.matching.predicates import evaluate
+from svcmock.model import RouteDoc, Service
+from svcmock.protocol import Context, Explanation, Files, Invalid, Plugin, Reply, Request, SvcmockError
+from svcmock.templates import Template, compile_template, render
+
+MAX_SUMMARY = 500
+"""Characters of a request's summary that an explanation repeats."""
+
+
+class Decision(Struct, frozen=True):
+    """What to answer. `fixed`: the same request gets the same reply until the routes change."""
+
+    reply: Reply
+    outcome: Outcome
+    delay: float = 0.0
+    fixed: bool = True
+
+
+class Random(Protocol):
+    """The one thing asked of a source of randomness."""
+
+    def randrange(self, stop: int, /) -> int: ...
+
+
+class Unservable(SvcmockError):
+    """A route that matched cannot be answered: a body file is gone, a template names what is not there."""
+
+
+class _Dynamic(Struct, frozen=True):
+    """A reply that is made anew for each request."""
+
+    template: Template
+    outcome: Outcome
+    delay: float
+
+
+class Responder:
+    """Decides for one service. `turns` counts answers given per group and outlives a reload."""
+
+    def __init__(
+        self,
+        service: Service,
+        plugin: Plugin,
+        index: Index,
+        files: Callable[[str], Files],
+        random: Random,
+        *,
+        redacted: bool = False,
+        turns: dict[bytes, int] | None = None,
+    ) -> None:
+        self.service = service
+        self.plugin = plugin
+        self.index = index
+        self.context: Context = index.context
+        self.turns = turns if turns is not None else {}
+        self._files = files
+        self._random = random
+        self._redacted = redacted
+        """Some recording holds tokens: live credentials must become tokens before they are compared."""
+
+    def decide(self, request: Request) -> Decision | None:
+        """The decision for `request`, or None for a miss. Raises Unservable."""
+        if self._redacted:
+            request = self.plugin.redact(request, self.context)
+        found = self.index.find(request)
+        if found is None:
+            return None
+        fixed = True
+        if found.__class__ is Group:
+            turn = self._take_turn(found)
+            if turn is None:
+                return None
+            found, fixed = turn
+        assert isinstance(found, Answer)
+        made = found.decision
+        if made is None:
+            made = found.decision = self._make(found)
+        if made.__class__ is _Dynamic:
+            return self._render(made, found, request)
+        decision: Decision = made
+        if not fixed and decision.fixed:
+            return Decision(decision.reply, decision.outcome, decision.delay, fixed=False)
+        return decision
+
+    def miss(self, request: Request, ident: int, *, explained: bool, problem: str = "") -> Decision:
+        """The protocol's own error for a miss. `explained`: look for the nearest routes now."""
+        request = self.plugin.redact(request, self.context)
+        explanation = self.explain(request, ident) if explained else self._head(request, ident)
+        if problem:
+            explanation = msgspec.structs.replace(explanation, hints=(problem, *explanation.hints))
+        reply = self.plugin.miss(request, explanation, self.context)
+        outcome = Outcome(self.service.name, None, self.plugin.outcome(reply))
+        return Decision(reply, outcome, fixed=False)
+
+    def explain(self, request: Request, ident: int) -> Explanation:
+        """Why `request` misses: the funnel and the nearest routes."""
+        request = self.plugin.redact(request, self.context)
+        head = self._head(request, ident)
+        return explain(self.index, request, head, self.read, self._exhausted(request))
+
+    def _head(self, request: Request, ident: int) -> Explanation:
+        return Explanation(
+            miss=f"m-{ident}",
+            service=self.service.name,
+            protocol=self.plugin.name,
+            request=self.plugin.summary(request)[:MAX_SUMMARY],
+            see=f"svcmock why m-{ident}",
+        )
+
+    def _exhausted(self, request: Request) -> tuple[str, ...]:
+        found = self.index.find(request)
+        if isinstance(found, Group) and found.policy == "once":
+            return (f"all {len(found.answers)} recorded answers were used up (policy: once)",)
+        return ()
+
+    def _take_turn(self, group: Found) -> tuple[Answer, bool] | None:
+        assert isinstance(group, Group)
+        answers = group.answers
+        last = len(answers) - 1
+        turn = self.turns.get(group.identity, 0)
+        match group.policy:
+            case "sequence":
+                if turn >= last:
+                    return answers[last], True
+                self.turns[group.identity] = turn + 1
+                return answers[turn], False
+            case "cycle":
+                self.turns[group.identity] = turn + 1 if turn < last else 0
+                return answers[turn], False
+            case "once":
+                if turn > last:
+                    return None
+                self.turns[group.identity] = turn + 1
+                return answers[turn], False
+            case "random":
+                return answers[self._random.randrange(len(answers))], False
+
+    def read(self, answer: Answer) -> tuple[RouteDoc, Request]:
+        """A route's document and, for an exact route, the request it was recorded from."""
+        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+        if doc.request is None:
+            return doc, None
+        typed = msgspec.convert(doc.request, self.plugin.RequestDoc)
+        return doc, self.plugin.request(typed, self._files(answer.file))
+
+    def _make(self, answer: Answer) -> Decision | _Dynamic:
+        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+        source = f"{answer.file}:{answer.line}"
+        delay = duration(doc.delay) if doc.delay is not None else 0.0
+        if doc.template:
+            template, problems = compile_template(doc.respond)
+            if template is None:
+                raise Unservable(f"route {source} cannot answer: {problems[0]}")
+            return _Dynamic(template, Outcome(self.service.name, source, ""), delay)
+        reply = self._reply(doc.respond, answer.file, source)
+        outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
+        return Decision(reply, outcome, delay, fixed=delay == 0)
+
+    def _reply(self, doc: object, file: str, source: str) -> Reply:
+        try:
+            typed = msgspec.convert(doc, self.plugin.ReplyDoc)
+            return self.plugin.reply(typed, self._files(file))
+        except msgspec.ValidationError as error:
+            raise Unservable(f"route {source} cannot answer: respond: {error}") from None
+        except Invalid as invalid:
+            at = ".".join(map(str, ("respond", *invalid.at)))
+            raise Unservable(f"route {source} cannot answer: {at}: {invalid.why}") from None
+
+    def _render(self, made: _Dynamic, answer: Answer, request: Request) -> Decision:
+        fields = self.plugin.fields(request, self.context)
+        values: dict[str, object] = {"request": fields}
+        if answer.matcher is not None:
+            values |= evaluate(answer.matcher, fields) or {}
+        source = made.outcome.route or ""
+        try:
+            doc = render(made.template, values)
+        except SvcmockError as error:
+            raise Unservable(f"route {source} cannot answer: {error}") from None
+        reply = self._reply(doc, answer.file, source)
+        outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
+        return Decision(reply, outcome, made.delay, fixed=False)

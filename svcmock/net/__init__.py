@@ -1,0 +1,1 @@
+"""Everything that touches sockets, TLS and the event loop. Nothing below this package may."""

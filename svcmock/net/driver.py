@@ -1,0 +1,371 @@
+"""Serving: one client connection, its session's outs turned into I/O.
+
+A static reply is decided and written inside `data_received`: no task, no queue, no await. Whether a request
+gets such a reply depends on its bytes alone, so the driver may remember `(at_rest, bytes) -> wire bytes` and
+skip even the decoding; delays, streams and files become timers and queued outs.
+
+Back-pressure: what a client does not take is bounded by the transport's high-water mark plus one reply. While
+the transport is full, outs wait, the session is not fed, and nothing more is read from the client.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from svcmock.engine import Decision, Responder, Unservable
+from svcmock.journal import Entry, Journal, Outcome
+from svcmock.net.memo import Memo
+from svcmock.net.spool import Spools
+from svcmock.protocol import Ask, Blob, Close, Out, Request, Send, SendFile, Session, Spool, Wake
+
+log = structlog.get_logger()
+
+WRITE_AT_ONCE = 256 * 1024
+"""Bytes joined into one write before the transport is asked whether it is full."""
+FILE_PIECE = 256 * 1024
+"""Bytes read from a body file at a time."""
+JOURNAL_REQUEST_MAX = 64 * 1024
+"""A request larger than this is kept in the journal as its summary."""
+LINGER = 2.0
+"""Seconds that a client we are done with gets to close its side."""
+EXPLAINED_PER_SECOND = 50
+"""Misses whose explanation is worked out at once; beyond it the reply names `svcmock why`."""
+
+
+class Serving:
+    """What the connections of one listener share. `responder` is swapped whole by a reload."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        journal: Journal,
+        spool_folder: Callable[[], Spools],
+    ) -> None:
+        self.responder = responder
+        self.journal = journal
+        self.spools = spool_folder
+        self.memo = Memo()
+        self.connections: set[Connection] = set()
+        self.refused = 0
+        self.draining = False
+        self._explained_second = 0
+        self._explained = 0
+
+    def replace(self, responder: Responder) -> None:
+        """Serve by these routes from the next request on."""
+        self.responder = responder
+        self.memo = Memo()
+
+    def decide(self, request: Request, size: int) -> Decision:
+        """Decide and enter into the journal."""
+        now = time.time()
+        problem = ""
+        try:
+            decision = self.responder.decide(request)
+        except Unservable as error:
+            decision, problem = None, str(error)
+        if decision is None:
+            return self._miss(request, size, now, problem)
+        if size > JOURNAL_REQUEST_MAX:
+            request = self.responder.plugin.summary(request)
+            size = len(request)
+        self.journal.add(now, request, decision.outcome, size)
+        return decision
+
+    def _miss(self, request: Request, size: int, now: float, problem: str) -> Decision:
+        if int(now) != self._explained_second:
+            self._explained_second, self._explained = int(now), 0
+        self._explained += 1
+        explained = self._explained <= EXPLAINED_PER_SECOND
+        ident = self.journal.next_id
+        decision = self.responder.miss(request, ident, explained=explained, problem=problem)
+        kept = self.responder.plugin.summary(request) if size > JOURNAL_REQUEST_MAX else request
+        self.journal.add(now, kept, decision.outcome, min(size, JOURNAL_REQUEST_MAX))
+        # the whole request stays for `svcmock why`, whose own byte limit bounds it
+        self.journal.keep_miss(Entry(ident, now, request, decision.outcome, size))
+        if explained:
+            log.warning(
+                "miss",
+                service=self.responder.service.name,
+                miss=f"m-{ident}",
+                request=self.responder.plugin.summary(
+                    self.responder.plugin.redact(request, self.responder.context)
+                ),
+            )
+        return decision
+
+
+class Connection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        responder = serving.responder
+        self._session: Session = responder.plugin.session(responder.context)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = _UNCONNECTED
+        self._queue: deque[Out] = deque()
+        self._pieces: list[bytes] = []
+        self._pieces_size = 0
+        self._file: tuple[int, int, int] | None = None
+        self._spools: Spools | None = None
+        self._timers: set[asyncio.TimerHandle] = set()
+        self._full = False
+        self._reading = True
+        self._closing = False
+        self._running = False
+        self._facts: list[tuple[Request, Outcome, int]] | None = None
+        self.progress = self._loop.time()
+
+    # --- asyncio calls these ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        serving = self._serving
+        if len(serving.connections) >= serving.responder.service.limits.connections:
+            serving.refused += 1
+            self._closing = True
+            transport.abort()
+            return
+        serving.connections.add(self)
+        self._do(self._session.opened())
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self.progress = self._loop.time()
+        session = self._session
+        before = session.at_rest
+        if before is None:
+            self._do(session.received(data))
+            return
+        serving = self._serving
+        known = serving.memo.get(before, data)
+        if known is not None:
+            now = time.time()
+            for request, outcome, size in known.facts:
+                serving.journal.add(now, request, outcome, size)
+            self._transport.write(known.wire)
+            return
+        self._learn(before, data)
+
+    def eof_received(self) -> bool:
+        if self._closing:
+            self._transport.close()
+        else:
+            self._do(self._session.eof())
+        return self._transport.get_extra_info("ssl_object") is None
+
+    def pause_writing(self) -> None:
+        self._full = True
+        self._hold_reading(True)
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self.progress = self._loop.time()
+        self._do(())
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._closing = True
+        self._serving.connections.discard(self)
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        self._queue.clear()
+        if self._file is not None:
+            os.close(self._file[0])
+            self._file = None
+        if self._spools is not None:
+            self._spools.close()
+
+    # --- the daemon calls these ---
+
+    def check_idle(self, now: float, idle: float) -> None:
+        """Close a client that makes no progress inside a message, or does not read.
+
+        One that waits for us, or rests between messages, is left alone.
+        """
+        if now - self.progress < idle:
+            return
+        if self._transport.get_write_buffer_size():
+            log.info("closed a client that does not read", service=self._serving.responder.service.name)
+            self._transport.abort()
+        elif not (self._closing or self._timers) and self._session.at_rest is None:
+            self._do(self._session.timed_out())
+
+    def drain(self) -> None:
+        """The daemon stops: finish what is owed, then close."""
+        if not self._closing:
+            self._do(self._session.draining())
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # --- outs become I/O ---
+
+    def _learn(self, before: object, data: bytes) -> None:
+        """The slow path; remembers what it did if the same bytes will always give the same."""
+        memo = self._serving.memo
+        if not memo.wants(before, data):
+            self._do(self._session.received(data))
+            return
+        facts: list[tuple[Request, Outcome, int]] = []
+        self._facts = facts
+        wire = self._do(self._session.received(data))
+        if self._facts is facts and wire and self._session.at_rest == before and not self._closing:
+            memo.put(before, data, wire, tuple(facts))
+        self._facts = None
+
+    def _do(self, outs: Iterable[Out]) -> bytes:
+        """Carry out `outs` in order, as far as the client takes them. Gives what the last write wrote."""
+        queue = self._queue
+        queue.extend(outs)
+        if self._running:
+            return b""
+        self._running = True
+        try:
+            while queue and not self._full and self._file is None:
+                self._step(queue.popleft())
+                if self._pieces_size >= WRITE_AT_ONCE:
+                    self._forget()
+                    self._flush()
+                if self._file is not None and not self._full:
+                    self._pump_file()
+            if self._file is not None and not self._full:
+                self._pump_file()
+            wire = self._flush()
+        finally:
+            self._running = False
+        if queue and not self._full and self._file is None:
+            return self._do(())
+        self._hold_reading(self._full or bool(queue) or self._file is not None)
+        return wire
+
+    def _step(self, out: Out) -> None:
+        match out:
+            case Send(data):
+                self._pieces.append(data)
+                self._pieces_size += len(data)
+            case Ask():
+                self._ask(out)
+            case SendFile(blob):
+                self._forget()
+                self._flush()
+                self._open_file(blob)
+            case Wake(after, token):
+                self._forget()
+                self._later(after, lambda: self._do(self._session.woke(token)))
+            case Spool(token, data):
+                self._forget()
+                if self._spools is None:
+                    self._spools = self._serving.spools()
+                self._spools.append(token, data)
+            case Close(how):
+                self._forget()
+                self._flush()
+                self._close(how)
+            case _:
+                self._forget()
+                self._transport.abort()
+
+    def _ask(self, ask: Ask) -> None:
+        decision = self._serving.decide(ask.request, ask.size)
+        if self._facts is not None:
+            if decision.fixed:
+                self._facts.append((ask.request, decision.outcome, ask.size))
+            else:
+                self._facts = None
+        if decision.delay:
+            self._later(decision.delay, lambda: self._do(self._session.answered(ask, decision.reply)))
+        else:
+            self._queue.extendleft(reversed(self._session.answered(ask, decision.reply)))
+
+    def _forget(self) -> None:
+        """What happens now is not a function of the bytes received alone: do not remember it."""
+        self._facts = None
+
+    def _flush(self) -> bytes:
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._pieces = []
+        self._pieces_size = 0
+        self._transport.write(data)
+        return data
+
+    def _later(self, after: float, act: Callable[[], object]) -> None:
+        def fire() -> None:
+            self._timers.discard(timer)
+            if not self._closing:
+                self.progress = self._loop.time()
+                act()
+
+        timer = self._loop.call_later(after, fire)
+        self._timers.add(timer)
+
+    def _open_file(self, blob: Blob) -> None:
+        try:
+            self._file = (os.open(blob.path, os.O_RDONLY | os.O_CLOEXEC), blob.offset, blob.size)
+        except OSError as error:
+            # the head with its Content-Length has left: a short body must not look like a whole one
+            log.error("a body file cannot be read", path=blob.path, why=error.strerror)  # noqa: TRY400
+            self._closing = True
+            self._transport.abort()
+
+    def _pump_file(self) -> None:
+        assert self._file is not None
+        handle, offset, left = self._file
+        while left and not self._full:
+            piece = os.pread(handle, min(FILE_PIECE, left), offset)
+            if not piece:
+                log.error("a body file is shorter than its route says", short_by=left)
+                self._closing = True
+                self._transport.abort()
+                break
+            offset += len(piece)
+            left -= len(piece)
+            self._transport.write(piece)
+        if left and not self._closing:
+            self._file = (handle, offset, left)
+        else:
+            os.close(handle)
+            self._file = None
+
+    def _hold_reading(self, hold: bool) -> None:
+        if hold is not self._reading or self._transport.is_closing():
+            return
+        self._reading = not hold
+        if hold:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _close(self, how: str) -> None:
+        """End our side, then let the client end its own.
+
+        Closing while the client still sends would reset the connection and take the last reply with it
+        (RFC 9112 section 9.6).
+        """
+        self._closing = True
+        self._queue.clear()
+        if how == "abort":
+            self._transport.abort()
+        elif not self._transport.can_write_eof():
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+            self._hold_reading(False)
+            self._timers.add(self._loop.call_later(LINGER, self._transport.close))
+
+
+class _Unconnected(asyncio.Transport):
+    """Stands for the transport before there is one."""
+
+
+_UNCONNECTED = _Unconnected()

@@ -1,0 +1,318 @@
+"""Recording: bytes are passed on as they come, a tap watches, and what it saw is written down.
+
+The relay never waits for the tap to have understood anything, so nothing is buffered that was not buffered
+before: what a client does not take stops the upstream, and the other way round. Opaque connections are passed
+on all the same. Every request that began is counted as recorded, skipped or failed when it ends.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from svcmock.net.spool import Spools
+from svcmock.net.upstream import Connector, UpstreamError
+from svcmock.protocol import (
+    Began,
+    Context,
+    Exchange,
+    Fact,
+    Forward,
+    Invalid,
+    Lost,
+    Opaque,
+    Plugin,
+    ProtocolError,
+    Push,
+    Shut,
+    Side,
+    Sight,
+    Spool,
+    Spooled,
+    StartTLS,
+    Switch,
+    Tap,
+)
+from svcmock.recording import Counters, Recording, RecordingError
+
+log = structlog.get_logger()
+
+FAILURES_LOGGED = 20
+"""Lost exchanges that are logged one by one; the counters go on."""
+
+
+class Recorder:
+    """What the connections of one recorded service share."""
+
+    def __init__(
+        self,
+        name: str,
+        plugin: Plugin,
+        context: Context,
+        connector: Connector,
+        folder: Path,
+        file: str,
+        spools: Callable[[], Spools],
+    ) -> None:
+        self.name = name
+        self.plugin = plugin
+        self.context = context
+        self.connector = connector
+        self.spools = spools
+        self.counters = Counters()
+        self.connections: set[Client] = set()
+        self.opened = 0
+        self.opaque = 0
+        self._recording = Recording(folder, file, self._adopt)
+        self._adopting: Spools | None = None
+        self._wall = time.time() - time.monotonic()
+
+    @property
+    def path(self) -> Path:
+        """Where this run's exchanges are written."""
+        return self._recording.path
+
+    def write(self, seen: Exchange, connection: int, spools: Spools | None) -> None:
+        """Append one exchange to the recording; counts it."""
+        self._adopting = spools
+        try:
+            documents = self.plugin.dump(seen.request, seen.reply)
+            at = datetime.fromtimestamp(self._wall + seen.timing.at, UTC)
+            recorded = {
+                "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "took": f"{seen.timing.took * 1000:.1f}ms",
+                "connection": connection,
+            }
+            doc = {"recorded": recorded, "request": documents.request, "respond": documents.respond}
+            self._recording.append(doc, documents.files)
+        except (RecordingError, Invalid, ProtocolError, OSError) as error:
+            self.lost(self.plugin.summary(seen.request), "failed", f"not written: {error}")
+        else:
+            self.counters.settle("recorded")
+
+    def lost(self, what: str, kind: str, why: str) -> None:
+        """Count and log an exchange that will not be in the recording."""
+        self.counters.settle("skipped" if kind == "skipped" else "failed")
+        if kind == "skipped":
+            log.info("not recorded", service=self.name, what=what, why=why)
+        elif self.counters.failed <= FAILURES_LOGGED:
+            log.warning("exchange lost", service=self.name, what=what, why=why)
+
+    def close(self) -> None:
+        self._recording.close()
+
+    def _adopt(self, spooled: Spooled) -> Path:
+        if self._adopting is None:
+            raise RecordingError("a spooled body came without its file")
+        try:
+            return Path(self._adopting.take(spooled))
+        except OSError as error:
+            raise RecordingError(f"a large body was not written: {error}") from None
+
+
+class Client(asyncio.Protocol):
+    """The client's side of a relayed connection; owns the tap."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._tap: Tap = recorder.plugin.tap(recorder.context, recorder.connector.upstream)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._server = Server(self)
+        self._spools: Spools | None = None
+        self._began: set[int] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._ended: set[Side] = set()
+        recorder.opened += 1
+        self._number = recorder.opened
+
+    # --- asyncio calls these ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._recorder.connections.add(self)
+        transport.pause_reading()
+        self._connecting = self._loop.create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        self._see(self._tap.from_client(data, self._loop.time()))
+
+    def eof_received(self) -> bool:
+        self._end(Side.CLIENT)
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is None
+
+    def pause_writing(self) -> None:
+        self._server.hold()
+
+    def resume_writing(self) -> None:
+        self._server.go_on()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._transport = None
+        self._end(Side.CLIENT)
+        self._server.close()
+        self._finish()
+
+    # --- the server's side calls these ---
+
+    def from_server(self, data: bytes) -> None:
+        self._see(self._tap.from_server(data, self._loop.time()))
+
+    def server_eof(self) -> None:
+        self._end(Side.SERVER)
+
+    def server_lost(self) -> None:
+        self._end(Side.SERVER)
+        if self._transport is not None:
+            self._transport.close()
+        self._finish()
+
+    def hold(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # --- the daemon calls these ---
+
+    def close(self) -> None:
+        """End the connection; what was under way is lost and counted."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _connect(self) -> None:
+        try:
+            await self._recorder.connector.connect(lambda: self._server)
+        except UpstreamError as error:
+            log.warning("upstream unreachable", service=self._recorder.name, why=str(error))
+            self._see(self._tap.unreachable(str(error), self._loop.time()))
+        self._connecting = None
+        self.go_on()
+
+    def _end(self, side: Side) -> None:
+        if side not in self._ended:
+            self._ended.add(side)
+            self._see(self._tap.eof(side, self._loop.time()))
+
+    def _see(self, sight: Sight) -> None:
+        for seen in sight:
+            match seen:
+                case Forward(data, Side.SERVER):
+                    self._server.write(data)
+                case Forward(data, _):
+                    if self._transport is not None:
+                        self._transport.write(data)
+                case Began(ident):
+                    self._began.add(ident)
+                    self._recorder.counters.accept()
+                case Exchange():
+                    self._began.discard(seen.id)
+                    self._recorder.write(seen, self._number, self._spools)
+                case Lost(ident, why, kind):
+                    self._began.discard(ident)
+                    self._recorder.lost(f"connection {self._number}", kind, why)
+                case Spool(token, data):
+                    if self._spools is None:
+                        self._spools = self._recorder.spools()
+                    self._spools.append(token, data)
+                case Shut(to):
+                    self._shut(to)
+                case _:
+                    self._note(seen)
+
+    def _note(self, seen: Opaque | Fact | Push | StartTLS | Switch) -> None:
+        name = self._recorder.name
+        match seen:
+            case Opaque(why):
+                self._recorder.opaque += 1
+                log.warning("passed on unread", service=name, why=why)
+            case Fact() | Push():
+                log.debug("seen", service=name, seen=repr(seen))
+            case StartTLS() | Switch():
+                log.warning("not recorded from here", service=name, seen=repr(seen))
+
+    def _shut(self, to: Side) -> None:
+        if to is Side.SERVER:
+            self._server.shut()
+        elif self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    def _finish(self) -> None:
+        """Both sides are gone: nothing may be left pending."""
+        if self._transport is not None or self._server.connected:
+            return
+        self._recorder.connections.discard(self)
+        self._end(Side.SERVER)
+        for _ in range(len(self._began)):
+            self._recorder.lost(f"connection {self._number}", "failed", "the connection ended")
+        self._began.clear()
+        if self._spools is not None:
+            self._spools.close()
+            self._spools = None
+
+
+class Server(asyncio.Protocol):
+    """The upstream's side of a relayed connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._transport: asyncio.Transport | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._transport is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._client.from_server(data)
+
+    def eof_received(self) -> bool:
+        self._client.server_eof()
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is None
+
+    def pause_writing(self) -> None:
+        self._client.hold()
+
+    def resume_writing(self) -> None:
+        self._client.go_on()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._transport = None
+        self._client.server_lost()
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def shut(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            else:
+                self._transport.close()
+
+    def hold(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,62 @@
+"""One service while it is served: its listening socket, its TLS, and what its connections share."""
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+
+from svcmock.engine import Responder
+from svcmock.journal import Journal
+from svcmock.model import Service, Tcp
+from svcmock.net.ca import Ca
+from svcmock.net.driver import Connection, Serving
+from svcmock.net.listener import Listener
+from svcmock.net.spool import Spools
+from svcmock.net.tls import server_context
+
+
+class Served:
+    """Made with a bound socket; serves from `start` to `stop`."""
+
+    def __init__(
+        self, responder: Responder, sock: socket.socket, journal: Journal, root: Path, ca: Ca | None
+    ) -> None:
+        spool = root / ".svcmock" / "spool"
+        self.serving = Serving(responder, journal, lambda: Spools(spool))
+        self._root = root
+        self._ca = ca
+        tls, plain = self._context(responder)
+        self.listener = Listener(sock, lambda: Connection(self.serving), tls, plain=plain)
+
+    @property
+    def service(self) -> Service:
+        return self.serving.responder.service
+
+    def _context(self, responder: Responder) -> tuple[ssl.SSLContext | None, bool]:
+        tls = responder.service.tls
+        if tls is None:
+            return None, True
+        listen = responder.service.listen
+        names = (listen.host,) if isinstance(listen, Tcp) else ()
+        return server_context(tls, self._root, responder.plugin.alpn, self._ca, names), tls.plain
+
+    async def start(self) -> None:
+        await self.listener.start()
+
+    def check_idle(self, now: float) -> None:
+        idle = self.service.limits.idle
+        for connection in tuple(self.serving.connections):
+            connection.check_idle(now, idle)
+
+    async def stop(self) -> None:
+        """Accept no more, let answers under way finish, then end every connection."""
+        await self.listener.stop()
+        connections = self.serving.connections
+        for connection in tuple(connections):
+            connection.drain()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.service.limits.drain
+        while connections and loop.time() < deadline:  # noqa: ASYNC110  connections end on their own
+            await asyncio.sleep(0.01)
+        for connection in tuple(connections):
+            connection.abort()

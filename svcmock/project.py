@@ -1,0 +1,245 @@
+"""A project's folder as responders: reads, checks and compiles its routes, and remembers what it compiled.
+
+A route file that has been compiled is kept in `.svcmock/cache/` under a hash of everything its compilation
+depends on: its bytes, the protocol, its options and noise, the redaction key, svcmock's version. So a second
+start decodes instead of parsing, and an edit to one file costs that file. What is cached is only ever a copy:
+a cache that is missing, damaged or foreign is compiled again.
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from svcmock import __version__
+from svcmock.compile import Compiled, CompiledFile, compile_file
+from svcmock.config import confined, load_graph, route_files
+from svcmock.engine import Responder
+from svcmock.matching.index import Answer, Builder
+from svcmock.matching.predicates import compile_match
+from svcmock.model import Graph, Problem, Service
+from svcmock.protocol import Blob, Context, Invalid, Noise, Plugin
+from svcmock.recording import load_key, tokenizer
+from svcmock.running import private_folder
+
+CACHE_ABOVE = 64 * 1024
+"""Bytes of a route file above which its compilation is worth keeping."""
+CACHE_FORMAT = 1
+
+_BODY = re.compile(r"bodies/[0-9a-f]{64}")
+
+
+class Loaded(Struct, frozen=True):
+    """What a project's files say. `responders` is complete only without errors among `problems`."""
+
+    graph: Graph | None
+    responders: dict[str, Responder]
+    problems: list[Problem]
+
+    @property
+    def errors(self) -> bool:
+        return any(problem.severity == "error" for problem in self.problems)
+
+
+def load(
+    root: Path,
+    plugins: Mapping[str, Plugin],
+    turns: Mapping[str, dict[bytes, int]] | None = None,
+) -> Loaded:
+    """Read everything and report everything. `turns`: per service, how far its sequences have got."""
+    graph, problems = load_graph(root, plugins)
+    if graph is None:
+        return Loaded(None, {}, problems)
+    key = load_key(root / ".svcmock" / "redaction.key")
+    cache = _Cache(root)
+    responders = {}
+    for service in graph.services.values():
+        plugin = plugins[service.protocol]
+        loader = _Loader(graph, service, plugin, key, cache)
+        responders[service.name] = loader.load((turns or {}).get(service.name))
+        problems += loader.problems
+    if not any(problem.severity == "error" for problem in problems):
+        cache.sweep()
+    return Loaded(graph, responders, problems)
+
+
+def context_of(service: Service, plugin: Plugin, token: Callable[[bytes], bytes]) -> Context:
+    """A service's configuration as its protocol sees it. `ignore: ["!x"]` takes x from the default noise."""
+    kept = {pattern[1:] for pattern in service.ignore if pattern.startswith("!")}
+    own = {pattern for pattern in service.ignore if not pattern.startswith("!")}
+    noise = Noise((set(plugin.noise) - kept) | own)
+    return Context(service.options, noise, token, service.pace)
+
+
+class ProjectFiles:
+    """Resolves what the route file `file` refers to: relative to its folder, inside the project."""
+
+    def __init__(self, root: Path, file: str) -> None:
+        self._root = root
+        self._folder = Path(file).parent
+
+    def __call__(self, name: str) -> Blob:
+        path = confined(self._root, str(self._folder / name))
+        try:
+            if not path.is_file():
+                raise Invalid((), f"there is no file `{self._folder / name}`")
+            size = path.stat().st_size
+            return Blob(str(path), size, 0, "" if _BODY.fullmatch(name) else _sha256(path))
+        except OSError as error:
+            raise Invalid((), f"`{self._folder / name}` cannot be read: {error.strerror}") from None
+
+    def read(self, blob: Blob) -> bytes:
+        try:
+            with Path(blob.path).open("rb") as file:
+                file.seek(blob.offset)
+                data = file.read(blob.size)
+        except OSError as error:
+            raise Invalid((), f"`{blob.path}` cannot be read: {error.strerror}") from None
+        if len(data) != blob.size:
+            raise Invalid((), f"`{blob.path}` is shorter than it was")
+        return data
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Loader:
+    """Loads one service."""
+
+    def __init__(
+        self, graph: Graph, service: Service, plugin: Plugin, key: bytes | None, cache: "_Cache"
+    ) -> None:
+        self._graph = graph
+        self._service = service
+        self._plugin = plugin
+        self._cache = cache
+        self._context = context_of(service, plugin, tokenizer(key))
+        self._keyless = key is None
+        self._salt = msgspec.msgpack.encode(
+            [
+                CACHE_FORMAT,
+                __version__,
+                plugin.name,
+                type(plugin).__module__,
+                msgspec.to_builtins(service.options),
+                self._context.ignore.patterns,
+                (key or b"").hex(),
+            ]
+        )
+        self._own: dict[tuple[str, ...], Context] = {}
+        self.problems: list[Problem] = []
+
+    def load(self, turns: dict[bytes, int] | None) -> Responder:
+        builder = Builder(self._plugin, self._context, self._service.policy)
+        redacted = False
+        for name, path in route_files(self._graph, self._service):
+            compiled = self._compile(name, path)
+            redacted = redacted or compiled.tokens
+            for entry in compiled.entries:
+                self._add(builder, name, entry)
+        if redacted and self._keyless:
+            why = "the redaction key is not here: recorded credentials match any credential of their kind"
+            self.problems.append(Problem("svcmock.yaml", self._service.line, 1, why, "warning"))
+        root = Path(self._graph.root)
+        return Responder(
+            self._service,
+            self._plugin,
+            builder.build(),
+            lambda file: ProjectFiles(root, file),
+            random.Random(self._service.seed),  # noqa: S311  an order of answers, repeatable on purpose
+            redacted=redacted,
+            turns=turns,
+        )
+
+    def _compile(self, name: str, path: Path) -> CompiledFile:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            self.problems.append(Problem(name, 1, 1, f"cannot be read: {error.strerror}"))
+            return CompiledFile([], [], tokens=False)
+        place = blake2b(self._salt + name.encode() + b"\0" + data, digest_size=20).hexdigest()
+        worth = len(data) >= CACHE_ABOVE
+        known = self._cache.read(place) if worth else None
+        if known is None:
+            files = ProjectFiles(Path(self._graph.root), name)
+            known, problems = compile_file(data, name, self._plugin, self.context_for, files)
+            self.problems += problems
+            if worth and not any(problem.severity == "error" for problem in problems):
+                self._cache.write(place, known)
+        else:
+            self.problems += known.warnings
+        return known
+
+    def context_for(self, ignore: tuple[str, ...]) -> Context:
+        """The context of a route that declares this noise of its own."""
+        if not ignore:
+            return self._context
+        known = self._own.get(ignore)
+        if known is None:
+            noise = Noise((*self._context.ignore.patterns, *ignore))
+            known = self._own[ignore] = msgspec.structs.replace(self._context, ignore=noise)
+        return known
+
+    def _add(self, builder: Builder, name: str, entry: Compiled) -> None:
+        answer = Answer(name, entry.line, entry.doc, entry.names, entry.values)
+        if entry.key:
+            own = self.context_for(entry.ignore) if entry.ignore else None
+            builder.add_exact(entry.key, answer, entry.policy, own)
+            return
+        matcher, _ = compile_match(
+            msgspec.msgpack.decode(entry.match),
+            template_field=self._plugin.template_field,
+            template_separator=self._plugin.template_separator,
+        )
+        answer.matcher = matcher
+        builder.add_matched(entry.match, answer, entry.policy)
+
+
+class _Cache:
+    """Compiled route files, by a hash of what they were compiled from."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / ".svcmock" / "cache"
+        self._root = root
+        self._used: set[str] = set()
+
+    def read(self, place: str) -> CompiledFile | None:
+        self._used.add(place)
+        try:
+            known = msgspec.msgpack.decode((self._folder / place).read_bytes(), type=CompiledFile)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        for path, size in known.files:
+            try:
+                if Path(path).stat().st_size != size:
+                    return None
+            except OSError:
+                return None
+        return known
+
+    def write(self, place: str, compiled: CompiledFile) -> None:
+        """A cache that cannot be written is done without."""
+        try:
+            private_folder(self._root)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            draft = self._folder / f".{place}"
+            draft.write_bytes(msgspec.msgpack.encode(compiled))
+            draft.replace(self._folder / place)
+        except OSError:
+            return
+
+    def sweep(self) -> None:
+        """Remove what no route file needs any more."""
+        try:
+            for known in self._folder.iterdir():
+                if known.name not in self._used:
+                    known.unlink(missing_ok=True)
+        except OSError:
+            return

@@ -1,0 +1,131 @@
+"""A recording run: relays every service of a project that has an upstream, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from svcmock.model import Graph, Service, Tcp
+from svcmock.net.ca import load_or_create_ca
+from svcmock.net.listener import Listener, bind
+from svcmock.net.relay import Client, Recorder
+from svcmock.net.spool import Spools, sweep
+from svcmock.net.tls import server_context
+from svcmock.net.upstream import Connector
+from svcmock.project import context_of
+from svcmock.protocol import Invalid, Plugin, SvcmockError
+from svcmock.recording import Counters, load_or_create_key, tokenizer
+from svcmock.running import private_folder
+
+log = structlog.get_logger()
+
+LEAVE_SECONDS = 1.0
+"""How long connections under way get to come to their end after a stop."""
+
+
+class Recorded(Struct, frozen=True):
+    """What one service's run gave: `file` relative to the project, None if nothing was written."""
+
+    counters: Counters
+    opaque: int
+    file: str | None
+
+
+class RecordError(SvcmockError):
+    """The run cannot start. `reasons` has one line for each thing that is wrong."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = reasons
+
+
+async def record(
+    graph: Graph,
+    plugins: Mapping[str, Plugin],
+    names: frozenset[str],
+    started: Callable[[Mapping[str, tuple[str, str]]], object],
+) -> dict[str, Recorded]:
+    """Record `names` (empty: every service with an upstream) until SIGINT or SIGTERM.
+
+    `started` is told, once all of them listen, where each does and what it relays to. Raises RecordError.
+    """
+    root = Path(graph.root)
+    sweep(private_folder(root) / "spool")
+    services = [s for s in graph.services.values() if (s.name in names if names else s.upstream is not None)]
+    reasons = [f"there is no service {name} in {root}" for name in sorted(names - set(graph.services))]
+    if not services and not reasons:
+        reasons = ["no service has an `upstream:` to record from"]
+    key = load_or_create_key(root / ".svcmock" / "redaction.key")
+    stamp = f"{datetime.fromtimestamp(time.time(), UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.yaml"
+    running: list[tuple[Recorder, Listener]] = []
+    for service in services:
+        try:
+            running.append(_prepare(service, plugins[service.protocol], root, key, stamp))
+        except Invalid as error:
+            reasons.append(f"{service.name}: {'.'.join(map(str, error.at))}: {error.why}")
+        except SvcmockError as error:
+            reasons.append(f"{service.name}: {error}")
+    if reasons:
+        for _, listener in running:
+            await listener.stop()
+        raise RecordError(reasons)
+    await _run(running, started)
+    return {
+        recorder.name: Recorded(
+            recorder.counters,
+            recorder.opaque,
+            str(recorder.path.relative_to(root)) if recorder.path.exists() else None,
+        )
+        for recorder, _ in running
+    }
+
+
+def _prepare(service: Service, plugin: Plugin, root: Path, key: bytes, stamp: str) -> tuple[Recorder, Listener]:
+    connector = Connector(service, plugin)
+    tls = None
+    if service.tls is not None:
+        ca = load_or_create_ca(root / ".svcmock" / "ca") if service.tls.auto else None
+        names = (service.listen.host,) if isinstance(service.listen, Tcp) else ()
+        tls = server_context(service.tls, root, plugin.alpn, ca, names)
+    recorder = Recorder(
+        service.name,
+        plugin,
+        context_of(service, plugin, tokenizer(key)),
+        connector,
+        root / "recordings" / service.name,
+        stamp,
+        lambda: Spools(root / ".svcmock" / "spool"),
+    )
+    plain = service.tls is None or service.tls.plain
+    return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain)
+
+
+async def _run(
+    running: list[tuple[Recorder, Listener]], started: Callable[[Mapping[str, tuple[str, str]]], object]
+) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    for _, listener in running:
+        await listener.start()
+    started({r.name: (listener.address, r.connector.upstream.url) for r, listener in running})
+    await stopping.wait()
+    for _, listener in running:
+        await listener.stop()
+    deadline = loop.time() + LEAVE_SECONDS
+    while any(r.counters.in_flight for r, _ in running) and loop.time() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    for recorder, _ in running:
+        for connection in tuple(recorder.connections):
+            connection.close()
+    while any(r.connections for r, _ in running) and loop.time() < deadline + LEAVE_SECONDS:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    for recorder, _ in running:
+        recorder.close()
