@@ -12,7 +12,7 @@ DEBUGGED ?= $(wildcard tests/net tests/e2e tests/test_admin.py tests/test_daemon
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "$(PYTHON) is older than 3.11: choose another, as in  make PYTHON=python3.12" >&2; exit 1; }
+	    { echo "$(PYTHON) is not Python 3.11 or newer: choose another, as in  make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo "$(PYTHON) cannot make a virtual environment: it lacks ensurepip. Debian and Ubuntu keep it in" >&2; \
 	      echo "the package python3-venv; or choose another Python, as in  make PYTHON=/opt/python/bin/python3" >&2; \

@@ -22,7 +22,7 @@ import stat
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TypeAlias, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import h11
@@ -204,9 +204,8 @@ class _Connection(asyncio.Protocol):
         self._refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError(transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(REQUEST_SECONDS, self.abort)
         if len(self._server.connections) >= MAX_CONNECTIONS:
@@ -282,7 +281,10 @@ class _Connection(asyncio.Protocol):
         return True
 
     def _admit(self, event: h11.Request) -> _Request:
-        headers = {name.lower(): value for name, value in event.headers}
+        # h11 bounds only what is incomplete: a head that came in one piece passes it.
+        if len(event.target) + sum(len(name) + len(value) for name, value in event.headers) > MAX_HEAD:
+            raise Refusal(431, f"a request's head holds at most {MAX_HEAD} bytes")
+        headers = dict(event.headers)
         local = self._transport.get_extra_info("sockname")
         if isinstance(local, tuple) and not _own_host(headers.get(b"host", b""), str(local[0])):
             raise Refusal(403, "the Host header names neither the loopback nor the address connected to")

@@ -13,7 +13,7 @@ from svcmock.config import Located, route_docs
 from svcmock.convert import convert_all
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
-from svcmock.protocol import Blob, Context, Files, Invalid, Plugin
+from svcmock.protocol import Blob, Context, Files, Invalid, Plugin, Request
 from svcmock.templates import compile_template
 
 TOKEN = b"svcmock-"
@@ -120,18 +120,19 @@ class _Compiler:
             route.ignore,
         )
 
-    def _request(self, located: Located) -> object:
+    def _request(self, located: Located) -> Request | None:
         where = located.where.under("request")
         typed, problems = convert_all(located.route.request, self._plugin.RequestDoc, where)
         self._problems += problems
         if typed is None or problems:
             return None
         try:
-            request: object = self._plugin.request(typed, self._files)
+            request = self._plugin.request(typed, self._files)
         except Invalid as invalid:
             self._problems.append(where.problem(invalid.at, invalid.why))
             return None
-        return request
+        # live requests are redacted before they are compared: a credential written by hand must be too
+        return self._plugin.redact(request, self._context_for(located.route.ignore))
 
     def _matched(self, located: Located) -> Compiled | None:
         route = located.route

@@ -334,7 +334,7 @@ _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 def _collisions(services: dict[str, Service], admin: Admin | None, at: Where) -> Iterator[Problem]:
     """Addresses that two want. A wildcard takes the port of every host."""
     taken: list[tuple[str, Address]] = []
-    wanted = [
+    wanted: list[tuple[str, Address, tuple[str, ...]]] = [
         (f"service `{name}`", service.listen, ("services", name, "listen"))
         for name, service in services.items()
     ]

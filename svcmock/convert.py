@@ -141,7 +141,7 @@ class _Pruning:
         return tuple(path)
 
     def _culprit(self, path: list[str | int], message: str) -> str:
-        mapping = self._node(tuple(path))
+        mapping: dict[str, Doc] = self._node(tuple(path))
         whole = dict(mapping)
         found = next(iter(whole))
         for name, value in whole.items():

@@ -8,13 +8,14 @@ such end was cut off by a crash: it is skipped with a warning, whatever the cut 
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from svcmock.jsonin import position_json, read_json, read_json_lines
+from svcmock.jsonin import item_starts, position_json, read_json, read_json_lines
 from svcmock.model import Problem
-from svcmock.yamlin import MAX_PROBLEMS, Document, Path, position_yaml, read_yaml, segment
+from svcmock.yamlin import MAX_PROBLEMS, Document, Path, compose_one, position_yaml, read_yaml, segment
 
 MAX_FILE = 512 * 1024 * 1024
 """Bytes of one file; 100,000 recorded exchanges with bodies of the largest inline size fit."""
@@ -71,34 +72,61 @@ def finder(data: bytes, file: str) -> Callable[[Document], Where]:
 
     A member of a mapping is found at its key; where a path leads nowhere, its deepest node that exists.
     """
-    text = ""
-    lines: list[int] = []
+    text = _Text(data, file)
+    return lambda document: Where(file, lambda path: text.find(document, path))
 
-    def find(document: Document, path: Path) -> Position:
-        nonlocal text
-        if not lines:
-            text = data.decode("utf-8-sig", "replace")
-            lines.extend([0, *(match.end() for match in re.finditer("\n", text))])
-        if file.endswith(".json"):
-            start, end = 0, len(text)
-        elif file.endswith(_JSON_LINES):
+
+class _Text:
+    """A file's text, prepared when the first position is asked for."""
+
+    def __init__(self, data: bytes, file: str) -> None:
+        self._data = data
+        self._file = file
+        self._known: tuple[int, Any] = (-1, None)
+        """The document that was last looked into, by its line: the next problem is most often in it too."""
+
+    @cached_property
+    def text(self) -> str:
+        return self._data.decode("utf-8-sig", "replace")
+
+    @cached_property
+    def lines(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+
+    @cached_property
+    def items(self) -> list[int]:
+        return [*item_starts(self.text), len(self.text)]
+
+    def find(self, document: Document, path: Path) -> Position:
+        at = self._offset(document, path)
+        line = bisect_right(self.lines, at)
+        return line, at - self.lines[line - 1] + 1
+
+    def _offset(self, document: Document, path: Path) -> int:
+        text, lines = self.text, self.lines
+        if self._file.endswith(_JSON_LINES):
             start = lines[document.line - 1]
-            end = lines[document.line] if document.line < len(lines) else len(text)
-        else:
-            start, end = segment(text, lines[document.line - 1])
-        body = text[start:end]
-        at = position_json(body, path) if _is_json(file) else position_yaml(body, path)
-        line = bisect_right(lines, start + at)
-        return line, start + at - lines[line - 1] + 1
-
-    return lambda document: Where(file, lambda path: find(document, path))
+            return start + position_json(
+                text[start : lines[document.line] if document.line < len(lines) else len(text)], path
+            )
+        if _is_json(self._file):
+            if document.lines and path and isinstance(path[0], int) and path[0] < len(document.lines):
+                start, end = self.items[path[0]], self.items[path[0] + 1]
+                return start + position_json(text[start:end], path[1:])
+            return position_json(text, path)
+        start, end = segment(text, lines[document.line - 1])
+        if self._known[0] != start:
+            self._known = (start, compose_one(text[start:end]))
+        node = self._known[1]
+        return start if node is None else start + position_yaml(node, path)
 
 
 _END = re.compile(rb"^\.\.\.[ \t]*\r?$", re.MULTILINE)
 _START = re.compile(rb"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _TORN = re.compile(
-    rb"-{1,3}\s*\Z|(?:---[ \t]*\r?\n)?recorded:|---[ \t]*\r?\n(?:r|re|rec|reco|recor|record|recorde|recorded)\Z"
+    rb"(?:---[ \t]*\r?\n)?recorded:|---[ \t]*\r?\n(?:r|re|rec|reco|recor|record|recorde|recorded)\Z"
 )
+_DASHES = re.compile(rb"-{1,3}\s*\Z")
 
 
 def _without_torn_end(data: bytes, file: str) -> tuple[bytes, list[Problem]]:
@@ -115,7 +143,8 @@ def _without_torn_end(data: bytes, file: str) -> tuple[bytes, list[Problem]]:
     for marker in _START.finditer(data, end):
         start = marker.start()
     tail = data[start:].lstrip()
-    if not _TORN.match(tail):
+    alone = not data[end:start].strip()
+    if not _TORN.match(tail) and not (alone and _DASHES.match(tail)):
         return data, []
     begin = len(data) - len(tail)
     line = data.count(b"\n", 0, begin) + 1

@@ -82,6 +82,20 @@ def _line_of_content(data: bytes, at: int) -> int:
     return data.count(b"\n", 0, content) + 1
 
 
+def item_starts(text: str) -> list[int]:
+    """Offsets of the items of a sound JSON list."""
+    data = text.encode()
+    starts: list[int] = []
+    offset, at = 0, 0
+    for item in msgspec.json.decode(data, type=list[msgspec.Raw]):
+        found = data.find(item, at)
+        offset += len(data[at:found].decode())
+        starts.append(offset)
+        at = found + len(bytes(item))
+        offset += len(data[found:at].decode())
+    return starts
+
+
 def position_json(text: str, path: Path) -> int:
     """Offset of the node at `path` in sound JSON, a member at its key."""
     tokens = ((match.group(1), match.start(1)) for match in _TOKEN.finditer(text))

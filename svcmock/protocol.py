@@ -268,6 +268,10 @@ class Tap(Protocol):
 # --- noise: what never decides ------------------------------------------------------------------------
 
 
+MEMO_PATH = 256
+"""Characters of a field path up to which `Noise` remembers what it decided."""
+
+
 class Noise:
     """Field paths that never decide a match, such as `headers.traceparent` or `json.items.*.seen_at`.
 
@@ -279,15 +283,24 @@ class Noise:
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         self.patterns = tuple(sorted(set(patterns)))
-        compiled = [tuple(_segment(part) for part in pattern.split(".")) for pattern in self.patterns]
+        compiled: dict[str, list[tuple[Callable[[str], object], ...]]] = {}
+        for pattern in self.patterns:
+            parts = pattern.split(".")
+            compiled.setdefault("*" if "*" in parts[0] else parts[0], []).append(tuple(map(_segment, parts)))
         self._roots = frozenset(pattern.split(".", 1)[0] for pattern in self.patterns)
+        anywhere = compiled.pop("*", [])
 
-        @lru_cache(maxsize=4096)
-        def covers(*path: str) -> bool:
+        def decide(*path: str) -> bool:
             return any(
                 len(pattern) <= len(path) and all(want(got) for want, got in zip(pattern, path, strict=False))
-                for pattern in compiled
+                for pattern in (*compiled.get(path[0], ()), *anywhere)
             )
+
+        remembered = lru_cache(maxsize=4096)(decide)
+
+        def covers(*path: str) -> bool:
+            """Names come from the network: only short ones are remembered, so that memory stays bounded."""
+            return remembered(*path) if sum(map(len, path)) <= MEMO_PATH else decide(*path)
 
         self.covers = covers
 

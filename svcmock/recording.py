@@ -65,8 +65,11 @@ class Recording:
         Spooled payloads are adopted whatever happens. Raises RecordingError, and leaves no trace of the
         document then.
         """
-        adopted = {name: self._adopt(data) for name, data in files.items() if isinstance(data, Spooled)}
+        adopted: dict[str, Path] = {}
         try:
+            for name, data in files.items():
+                if isinstance(data, Spooled):
+                    adopted[name] = self._adopt(data)
             text = f"---\n{emit(doc)}...\n".encode()
             for name, data in files.items():
                 self._store(name, adopted[name] if isinstance(data, Spooled) else data)

@@ -12,6 +12,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
+pytest_plugins = ["pytester"]
+
 settings.register_profile("svcmock", max_examples=100, deadline=None)
 settings.load_profile("svcmock")
 

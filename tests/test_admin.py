@@ -173,8 +173,9 @@ def test_what_is_wrong_with_a_request_is_told(loop: Loop, short_folder: Path) ->
 def test_a_refused_client_sees_why_before_it_has_sent_everything(loop: Loop, short_folder: Path) -> None:
     async def work() -> None:
         async with serving(Unix(str(short_folder / "c.sock"))) as address:
-            head = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2000000\r\n\r\n"
-            code, doc = parsed(await exchange(address, head + b"x" * 1_100_000, half_close=False))
+            typed = ("Host: x", "Content-Type: application/json", "Content-Length: 2000000")
+            sent = "\r\n".join(["POST /echo HTTP/1.1", *typed, "", ""]).encode() + b"x" * 1_100_000
+            code, doc = parsed(await exchange(address, sent, half_close=False))
             assert (code, doc) == (413, {"error": "a request body holds at most 1048576 bytes"})
 
     run(loop, work)
@@ -387,16 +388,22 @@ def test_a_client_that_never_reads_is_closed(
     loop: Loop, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(admin, "REQUEST_SECONDS", 0.1)
-    server = AdminServer({("GET", "/big"): lambda _: {"x": "y" * 20_000_000}})
 
     async def work() -> None:
+        asked = asyncio.Event()
+
+        def big(_: dict[str, Doc]) -> Doc:
+            asked.set()
+            return {"x": "y" * 20_000_000}
+
+        server = AdminServer({("GET", "/big"): big})
         await server.start(Unix(str(short_folder / "c.sock")))
         _, writer = await asyncio.open_unix_connection(short_folder / "c.sock", limit=1024)
         writer.write(get("/big") * 3)
-        while not server.connections:
-            await asyncio.sleep(0.01)
-        while server.connections:
-            await asyncio.sleep(0.01)
+        await asked.wait()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.sleep(0.5)
+        assert not server.connections
         writer.transport.abort()
         await server.close()
 

@@ -67,6 +67,16 @@ def test_a_cut_first_document_and_a_cut_character() -> None:
     assert str(problem).startswith("r.yaml:1:1: warning: the last recorded document is cut off")
 
 
+@pytest.mark.parametrize("torn", [b"-", b"--", b"---", b"---\n", b"---\nrec", b"---\nrecorded", b"recorded:"])
+def test_a_file_of_nothing_but_a_cut_document(torn: bytes) -> None:
+    documents, (problem,) = read(torn, "r.yaml")
+    assert (documents, problem.severity) == ([], "warning")
+
+
+def test_an_empty_last_document_of_a_hand_written_file_is_nothing() -> None:
+    assert values(b"a: 1\n---\n") == [{"a": 1}, None]
+
+
 def test_a_last_document_without_end_mark_that_nobody_recorded_is_read() -> None:
     assert values(RECORDED % 1 + b"---\nrequest: {path: /x}\n")[-1] == {"request": {"path": "/x"}}
 

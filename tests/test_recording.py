@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from svcmock.documents import read
 from svcmock.protocol import Spooled
 from svcmock.recording import (
     ANY_CREDENTIAL,
@@ -68,6 +69,22 @@ def test_nothing_is_made_before_the_first_exchange_and_then_for_the_owner_alone(
     assert mode(recording.path.parent / "bodies" / ("0" * 64)) == 0o600
     for folder in ("recordings", "recordings/shop", "recordings/shop/bodies"):
         assert mode(tmp_path / folder) == 0o700
+
+
+def test_a_crash_at_any_byte_costs_the_last_exchange_alone(tmp_path: Path) -> None:
+    recording = Recording(tmp_path, "a.yaml", no_spool)
+    last = {"recorded": {"at": "x"}, "request": {"path": "/..."}, "respond": {"body": "---\n...\na\n"}}
+    recording.append({"recorded": {"at": "y"}, **DOC}, {})
+    first = recording.path.stat().st_size
+    recording.append(last, {})
+    recording.close()
+    data = recording.path.read_bytes()
+    for size in range(first, len(data) + 1):
+        found, problems = read(data[:size], "a.yaml")
+        whole = size >= len(data) - 1  # the line break after the last mark may be missing
+        assert [one.value for one in found][1:] == ([last] if whole else [])
+        assert found[0].value == {"recorded": {"at": "y"}, **DOC}
+        assert all(problem.severity == "warning" for problem in problems)
 
 
 def test_a_recording_goes_on_where_an_earlier_one_of_its_name_ended(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ Compile: TypeAlias = Callable[[Operand], Test]
 def same(want: Doc, got: Any, *, text: bool = False) -> bool:
     """Equality as the module's head defines it, through lists and mappings."""
     if isinstance(want, bool) or isinstance(got, bool):
-        return want is got or (text and isinstance(want, bool) and got == ("true" if want else "false"))
+        return want is got or bool(text and isinstance(want, bool) and as_text(want) == got)
     if isinstance(want, Mapping):
         return (
             isinstance(got, Mapping)
@@ -80,7 +80,7 @@ def same(want: Doc, got: Any, *, text: bool = False) -> bool:
             and all(same(one, other, text=text) for one, other in zip(want, got, strict=True))
         )
     if text and isinstance(want, int | float) and isinstance(got, str):
-        return as_text(want) == got
+        return bool(as_text(want) == got)
     return bool(want == got) and (want is None) == (got is None)
 
 

@@ -13,6 +13,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import cast
 
 import structlog
 
@@ -117,6 +118,7 @@ class Connection(asyncio.Protocol):
         self._full = False
         self._reading = True
         self._closing = False
+        self._ended = False
         self._running = False
         self._facts: list[tuple[Request, Outcome, int]] | None = None
         self.progress = self._loop.time()
@@ -124,8 +126,7 @@ class Connection(asyncio.Protocol):
     # --- asyncio calls these ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         serving = self._serving
         if len(serving.connections) >= serving.responder.service.limits.connections:
             serving.refused += 1
@@ -155,6 +156,7 @@ class Connection(asyncio.Protocol):
         self._learn(before, data)
 
     def eof_received(self) -> bool:
+        self._ended = True
         if self._closing:
             self._transport.close()
         else:
@@ -356,7 +358,7 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
         if how == "abort":
             self._transport.abort()
-        elif not self._transport.can_write_eof():
+        elif self._ended or not self._transport.can_write_eof():
             self._transport.close()
         else:
             self._transport.write_eof()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import structlog
 
@@ -132,14 +133,15 @@ class Client(asyncio.Protocol):
     # --- asyncio calls these ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self._recorder.connections.add(self)
-        transport.pause_reading()
         self._connecting = self._loop.create_task(self._connect())
 
     def data_received(self, data: bytes) -> None:
-        self._see(self._tap.from_client(data, self._loop.time()))
+        if self._connecting is not None:
+            # one read's worth may wait for the upstream, not more
+            self.hold()
+        self._see(self._tap.from_client(data, time.monotonic()))
 
     def eof_received(self) -> bool:
         self._end(Side.CLIENT)
@@ -162,7 +164,7 @@ class Client(asyncio.Protocol):
     # --- the server's side calls these ---
 
     def from_server(self, data: bytes) -> None:
-        self._see(self._tap.from_server(data, self._loop.time()))
+        self._see(self._tap.from_server(data, time.monotonic()))
 
     def server_eof(self) -> None:
         self._end(Side.SERVER)
@@ -192,15 +194,16 @@ class Client(asyncio.Protocol):
         try:
             await self._recorder.connector.connect(lambda: self._server)
         except UpstreamError as error:
-            log.warning("upstream unreachable", service=self._recorder.name, why=str(error))
-            self._see(self._tap.unreachable(str(error), self._loop.time()))
+            url = self._recorder.connector.upstream.url
+            log.warning("upstream unreachable", service=self._recorder.name, upstream=url, why=str(error))
+            self._see(self._tap.unreachable(str(error), time.monotonic()))
         self._connecting = None
         self.go_on()
 
     def _end(self, side: Side) -> None:
         if side not in self._ended:
             self._ended.add(side)
-            self._see(self._tap.eof(side, self._loop.time()))
+            self._see(self._tap.eof(side, time.monotonic()))
 
     def _see(self, sight: Sight) -> None:
         for seen in sight:
@@ -268,14 +271,17 @@ class Server(asyncio.Protocol):
     def __init__(self, client: Client) -> None:
         self._client = client
         self._transport: asyncio.Transport | None = None
+        self._early: list[bytes] | None = []
+        """What the client said before the upstream was reached; None once it was, or is gone."""
 
     @property
     def connected(self) -> bool:
         return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport.writelines(self._early or ())
+        self._early = None
 
     def data_received(self, data: bytes) -> None:
         self._client.from_server(data)
@@ -295,7 +301,9 @@ class Server(asyncio.Protocol):
         self._client.server_lost()
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._early is not None:
+            self._early.append(data)
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def shut(self) -> None:
@@ -314,5 +322,6 @@ class Server(asyncio.Protocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
+        self._early = None
         if self._transport is not None:
             self._transport.close()

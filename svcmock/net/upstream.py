@@ -67,10 +67,9 @@ class Connector:
                     server_hostname=self._host if self._tls is not None else None,
                 )
         except TimeoutError:
-            raise UpstreamError(f"{self.upstream.url} did not answer in {CONNECT_TIMEOUT:.0f} s") from None
+            raise UpstreamError(f"no answer in {CONNECT_TIMEOUT:.0f} s") from None
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not trusted: {error.verify_message}"
-            raise UpstreamError(f"{self.upstream.url}: {why} (`upstream_verify: false` takes it)") from None
+            raise UpstreamError(f"{why} (`upstream_verify: false` takes it)") from None
         except OSError as error:
-            why = error.strerror or str(error)
-            raise UpstreamError(f"{self.upstream.url} cannot be reached: {why}") from None
+            raise UpstreamError(error.strerror or str(error)) from None

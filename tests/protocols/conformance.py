@@ -4,6 +4,7 @@ However a peer's bytes are cut into reads, the same happens; and no bytes make a
 Used with literal bytes by the tests of each protocol.
 """
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -84,7 +85,7 @@ def check_session_splits(make: Callable[[], Session], data: bytes, answer: Answe
 
 
 def check_session_survives(make: Callable[[], Session], data: bytes, answer: Answer, seed: int) -> None:
-    """Mutated bytes, however they are cut: nothing raises, the cuts do not matter, and nothing follows a Close."""
+    """Mutated bytes, however cut: nothing raises, the cuts do not matter, and nothing follows a Close."""
     damaged = mutate(data, seed)
     whole = serve(make(), [damaged], answer, ending=True)
     for reads in splits(damaged, seed, rounds=2):
@@ -155,7 +156,5 @@ def _forwarded(seen: Iterable[Seen], side: Side) -> bytes:
 def check_decoder(decode: Callable[[bytes], object], data: bytes, seeds: Iterable[int]) -> None:
     """A pure decoder raises nothing but ProtocolError, whatever it is given."""
     for seed in seeds:
-        try:
+        with contextlib.suppress(ProtocolError):
             decode(mutate(data, seed))
-        except ProtocolError as error:
-            assert str(error)

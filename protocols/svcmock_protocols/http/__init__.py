@@ -89,7 +89,7 @@ class HttpPlugin:
         return canonical.decisive(request, context)
 
     def redact(self, request: messages.Request, context: Context) -> messages.Request:
-        """With more credentials than a recording may hold, nothing but method and path is left: it is a miss."""
+        """With more credentials than a recording may hold, nothing is left but method and path: a miss."""
         try:
             return redact_request(request, context.token, canonical.redaction(context))
         except TooManyError:

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from svcmock.payload import INLINE_MAX, from_doc, to_doc
+from svcmock.payload import INLINE_MAX, to_doc
 from svcmock.protocol import Blob, Doc, Files, Invalid, Payload, Spooled
 from svcmock_protocols.http import coding, jsontext, lines, multipart
 from svcmock_protocols.http.codec import values
@@ -92,7 +92,7 @@ def _show_parts(data: bytes, content_type: bytes, files: FileMap) -> list[Doc] |
         return None
     shown = [_show_part(part, files) for part in found.parts]
     try:
-        same = boundary is not None and multipart.write(_parts(shown, _NO_FILES, ()), boundary) == data
+        same = boundary is not None and multipart.write(_parts(shown, lines.NO_FILES, ()), boundary) == data
     except Invalid:
         return None
     return shown if same else None
@@ -118,7 +118,7 @@ def build(given: Given, block: bytes, files: Files) -> Built:
     `json`, `form` and `multipart` bring their Content-Type where the document gives none.
     """
     plain, block = _plain(given, block, files)
-    wire = None if given.wire is None else _in_memory(from_doc(given.wire, files, "wire"), files)
+    wire = None if given.wire is None else _in_memory(lines.file_bytes(given.wire, files, "wire"), files)
     codings = content_coding(block)
     if plain is None:
         return Built(wire if wire is not None else b"", block)
@@ -159,7 +159,7 @@ def _plain(given: Given, block: bytes, files: Files) -> tuple[bytes | Blob | Non
         case ["multipart"]:
             return _multipart(given.multipart, block, files)
         case _:
-            return _in_memory(from_doc(given.body, files, "body"), files), block
+            return _in_memory(lines.file_bytes(given.body, files, "body"), files), block
 
 
 def _typed(block: bytes, content_type: bytes) -> bytes:
@@ -188,7 +188,7 @@ def _parts(doc: Doc, files: Files, at: tuple[Any, ...]) -> multipart.Parts:
 def _part(item: Doc, files: Files, at: tuple[Any, ...]) -> multipart.Part:
     if not isinstance(item, dict) or not item.keys() <= {"name", "filename", "content_type", "headers", "body"}:
         raise Invalid(at, "expected a mapping with name, filename, content_type, or headers; and body")
-    body = _bytes(from_doc(item.get("body", ""), files, *at, "body"), files)
+    body = _bytes(lines.file_bytes(item.get("body", ""), files, *at, "body"), files)
     if "headers" in item:
         if "name" in item or "filename" in item or "content_type" in item:
             raise Invalid((*at, "headers"), "give either headers, or name, filename and content_type")
@@ -209,19 +209,6 @@ def _part_text(value: Doc, at: tuple[Any, ...]) -> bytes:
     return data
 
 
-class _NoFiles:
-    """Parts small enough to be shown are never in files."""
-
-    def __call__(self, name: str) -> Blob:
-        raise Invalid((), name)
-
-    def read(self, blob: Blob) -> bytes:
-        raise Invalid((), blob.path)
-
-
-_NO_FILES = _NoFiles()
-
-
 # --- codings and files --------------------------------------------------------------------------------
 
 
@@ -235,7 +222,7 @@ def _in_memory(data: bytes | Blob, files: Files) -> bytes | Blob:
     """Small files are read now; large ones stay where they are, named by their content."""
     if isinstance(data, bytes):
         return data
-    return files.read(data) if data.size <= IN_MEMORY_MAX else named(data)
+    return _bytes(data, files) if data.size <= IN_MEMORY_MAX else named(data)
 
 
 def named(blob: Blob) -> Blob:

@@ -27,6 +27,8 @@ MAX_DEPTH = 100
 """Levels of JSON; deeper bodies are compared as bytes."""
 MAX_NODES = 100_000
 """Values in a JSON body; larger ones are compared as bytes."""
+MEANING_MAX = 4 << 20
+"""Decoded bytes; more is compared as bytes: small bodies may unfold into large ones."""
 _MEMO_BYTES = 512
 """Targets and bodies up to this size are remembered: what is remembered is bounded, whatever clients send."""
 
@@ -123,6 +125,8 @@ def _meaning(body: bytes, codings: bytes, content_type: bytes, noise: Noise) -> 
     plain = coding.decode(body, codings)
     if plain is None:
         return _hashed(b"coded " + codings.lower(), body)
+    if len(plain) > MEANING_MAX:
+        return _hashed(b"bytes", plain)
     kind = media_type(content_type)[0]
     made: bytes | None = None
     if _says_json(kind, plain):
@@ -335,20 +339,20 @@ class Fields(Mapping[str, Doc]):
         return text(self._request.version)
 
     def _json(self) -> Doc:
-        data = self._content()
+        data = self._meant()
         found = read_json(data) if _says_json(self._kind(), data) else None
         if found is None:
             raise KeyError("json")
         return found[0]
 
     def _form(self) -> Doc:
-        pairs = parse_pairs(self._content()) if self._kind() == FORM else None
+        pairs = parse_pairs(self._meant()) if self._kind() == FORM else None
         if pairs is None:
             raise KeyError("form")
         return _grouped(pairs)
 
     def _multipart(self) -> Doc:
-        parts = _parts(self._content(), self._content_type())
+        parts = _parts(self._meant(), self._content_type())
         if parts is None:
             raise KeyError("multipart")
         return parts
@@ -365,6 +369,13 @@ class Fields(Mapping[str, Doc]):
             plain = coding.decode(body, coding.coding_of(self._request.block))
             self._plain = body if plain is None else plain
         return self._plain
+
+    def _meant(self) -> bytes:
+        """The content where it is not too large to be taken for more than bytes."""
+        data = self._content()
+        if len(data) > MEANING_MAX:
+            raise KeyError("body")
+        return data
 
     def _content_type(self) -> bytes:
         return b", ".join(values(self._request.block, b"content-type"))

@@ -45,9 +45,17 @@ def write_pairs(pairs: Iterable[tuple[str, str]]) -> bytes:
 
 
 def canonical_pairs(pairs: Pairs) -> bytes:
-    """Equal for multimaps that are equal: names in any order, the values of one name in theirs."""
+    """Equal for multimaps that are equal: names in any order, the values of one name in theirs.
+
+    It holds no NUL byte.
+    """
     ordered = sorted(pairs, key=lambda pair: pair[0])
-    return b"&".join(quote_plus(n).encode() + b"=" + quote_plus(v).encode() for n, v in ordered)
+    return b"&".join([_escaped(name) + b"=" + _escaped(value) for name, value in ordered])
+
+
+def _escaped(part: bytes) -> bytes:
+    """Only what would be ambiguous: quoting everything takes a hundred times as long for a large form."""
+    return part.replace(b"%", b"%25").replace(b"&", b"%26").replace(b"=", b"%3D").replace(b"\0", b"%00")
 
 
 def text(data: bytes) -> str:

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from svcmock.payload import from_doc, readable
-from svcmock.protocol import Blob, Doc, Invalid
+from svcmock.protocol import Blob, Doc, Files, Invalid
 from svcmock_protocols.http.forms import parse_pairs, write_pairs
 
 MAX_LINES = 1000
@@ -87,9 +87,20 @@ def _pair(name: Doc, value: Doc, at: tuple[Any, ...]) -> bytes:
 
 def value_bytes(value: Doc, at: tuple[Any, ...]) -> bytes:
     """The bytes of text, a number, a truth value, `{hex: }` or `{base64: }`. Raises Invalid."""
-    data = from_doc(scalar(value, at) if not isinstance(value, dict) else value, _no_files, *at)
-    assert not isinstance(data, Blob)  # noqa: S101  _no_files makes none
+    data = from_doc(scalar(value, at) if not isinstance(value, dict) else value, NO_FILES, *at)
+    if isinstance(data, Blob):
+        raise Invalid(at, "this cannot be kept in a file")
     return data
+
+
+def file_bytes(doc: Doc, files: Files, *at: str | int) -> bytes | Blob:
+    """As `svcmock.payload.from_doc`, with a file that is not there reported where the document names it."""
+    try:
+        return from_doc(doc, files, *at)
+    except Invalid as error:
+        if error.at:
+            raise
+        raise Invalid((*at, "file"), error.why) from None
 
 
 def scalar(value: Doc, at: tuple[Any, ...]) -> str:
@@ -104,14 +115,16 @@ def scalar(value: Doc, at: tuple[Any, ...]) -> str:
 
 
 class _NoFiles:
+    """Stands where no file may be referred to: what it names cannot be read."""
+
     def __call__(self, name: str) -> Blob:
-        raise Invalid((), f"a header cannot be kept in a file ({name})")
+        return Blob(name, 0)
 
     def read(self, blob: Blob) -> bytes:
-        raise Invalid((), f"a header cannot be kept in a file ({blob.path})")
+        raise Invalid((), f"{blob.path}: this cannot be kept in a file")
 
 
-_no_files = _NoFiles()
+NO_FILES: Files = _NoFiles()
 
 
 # --- pairs: queries and forms -------------------------------------------------------------------------

@@ -52,10 +52,10 @@ def miss(explanation: Explanation, options: object) -> Reply:
 def _as_json(explanation: Explanation) -> bytes:
     """Two spaces of indent; a lone surrogate, which JSON bodies may bring in, is escaped."""
     try:
-        encoded = msgspec.json.encode(explanation)
+        encoded = msgspec.json.format(msgspec.json.encode(explanation), indent=2)
     except UnicodeEncodeError:
-        encoded = json.dumps(msgspec.to_builtins(explanation)).encode()
-    return msgspec.json.format(encoded, indent=2) + b"\n"
+        encoded = json.dumps(msgspec.to_builtins(explanation), indent=2).encode()
+    return encoded + b"\n"
 
 
 def _visible(label: str) -> bytes:

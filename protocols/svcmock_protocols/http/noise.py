@@ -2,7 +2,8 @@
 
 They say how a message travels, which client sent it or which trace it belongs to, not what it asks for. The
 README shows this table. Headers that choose among answers (Accept, Accept-Language, Origin, Range, the
-If-* family, Content-Type) are not noise, and neither are credentials: those decide by their tokens.
+If-* family, Content-Type, X-Requested-With) are not noise, and neither are credentials: those decide by
+their tokens. Content-Encoding is noise because bodies are compared decoded; it counts where one cannot be.
 """
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -12,6 +13,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "keep-alive",
         "proxy-connection",
         "content-length",
+        "content-encoding",
         "transfer-encoding",
         "te",
         "trailer",
@@ -51,7 +53,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "ect",
         "rtt",
         "early-data",
-        "x-requested-with",
         "x-amz-user-agent",
         "amz-sdk-*",
         "x-goog-api-client",
@@ -95,7 +96,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "x-retry-count",
         "x-request-start",
         "x-request-timestamp",
-        "x-timestamp",
         "x-amz-content-sha256",
     ),
 }

@@ -9,9 +9,10 @@ import math
 import re
 from typing import Any
 
-from svcmock.payload import from_doc, readable
+from svcmock.payload import readable
 from svcmock.protocol import Blob, Doc, Files, Invalid
 from svcmock_protocols.http.jsontext import show, write
+from svcmock_protocols.http.lines import file_bytes
 from svcmock_protocols.http.messages import Chunk
 
 MAX_CHUNKS = 1_000_000
@@ -152,9 +153,9 @@ def _piece(piece: dict[str, Doc], files: Files, at: tuple[Any, ...]) -> bytes:
     if piece.keys() == {"json"}:
         return json_bytes(piece["json"], "newline", (*at, "json"))
     if piece.keys() == {"data"}:
-        data = from_doc(piece["data"], files, *at, "data")
+        data = file_bytes(piece["data"], files, *at, "data")
     else:
-        data = from_doc(piece, files, *at)
+        data = file_bytes(piece, files, *at)
     return files.read(data) if isinstance(data, Blob) else data
 
 

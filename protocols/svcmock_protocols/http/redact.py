@@ -3,15 +3,17 @@
 Decides in two passes over one exchange. First the places that hold credentials (`credentials`): header fields,
 members of the query, of URLs in headers, of form, multipart and JSON bodies, whatever content type a JSON text
 has. Then every credential of SECRET_MIN bytes or more that was found there is looked for in the rest of the
-exchange, also percent-encoded, JSON-escaped and HTML-escaped: servers echo. Bodies with a content coding are
-decoded, redacted and coded again; Content-Length and the sizes of chunks are made to fit. Everything else stays
-byte for byte. Redacting twice gives what redacting once gives.
+exchange, also percent-encoded, JSON-escaped and HTML-escaped: servers echo. A request is searched for its own
+alone, so that a live one redacts to the same. Bodies with a content coding are decoded, redacted and coded
+again; Content-Length and the sizes of chunks are made to fit. Everything else stays byte for
+byte. Redacting twice gives what redacting once gives.
 """
 
 import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 from urllib.parse import quote, quote_plus, unquote_to_bytes
 
@@ -34,6 +36,10 @@ from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
 
 MAX_SECRETS = 256
 """Credentials of one exchange that are looked for everywhere; with more of them it is not recorded."""
+_TOKENS = re.compile(rb"svcmock-[a-z2-7]{24}")
+_SAMPLE = b"svcmock-" + b"a" * 24
+_MEMO_BYTES = 2048
+"""Blocks up to this size are remembered: what is remembered is bounded, whatever clients send."""
 
 Edit = tuple[int, int, bytes]
 """Start, end, and what stands there instead. Edits of one text are in order and do not overlap."""
@@ -69,20 +75,38 @@ class TooManyError(Exception):
 def redact_exchange(
     request: Request, reply: Reply, token: Token, known: Rules | None = None
 ) -> tuple[Request, Reply]:
-    """Both, with the credentials of either replaced in both. Raises TooManyError."""
+    """Both as they are recorded. Raises TooManyError.
+
+    The reply is searched for the credentials of both. The request is searched for its own alone, as a live
+    one can be: what only its reply makes a credential, the client had said openly and is matched by.
+    """
     known = known or _DEFAULT
     found: Found = {}
-    request = _hide_request(request, token, found, known)
-    reply = _hide_reply(reply, token, found, known)
-    echo = Echo(found)
-    return _echo_request(request, echo), _echo_reply(reply, echo)
+    hidden = _hide_request(request, token, found, known)
+    request = _echo_request(hidden, Echo(found)) if found else hidden
+    return request, redact_reply(reply, found, token, known)
 
 
 def redact_request(request: Request, token: Token, known: Rules | None = None) -> Request:
-    """The request as its recording would hold it. Raises TooManyError."""
+    """The request as its recording would hold it. Raises TooManyError.
+
+    Without the project's key, when all tokens are one, a recorded request gives what its live one gives, too.
+    """
     found: Found = {}
     hidden = _hide_request(request, token, found, known or _DEFAULT)
-    return _echo_request(hidden, Echo(found)) if found else hidden
+    redacted = _echo_request(hidden, Echo(found)) if found else hidden
+    return redacted if token(_SAMPLE) == _SAMPLE else _all_alike(redacted, token)
+
+
+def _all_alike(request: Request, token: Token) -> Request:
+    """Tokens that a recording holds outside the places of credentials, where their secrets were echoed."""
+
+    def find(text: bytes) -> list[Edit]:
+        return [(*match.span(), token(match[0])) for match in _TOKENS.finditer(text)]
+
+    edited = _edit_body(request, find)
+    block, target = _apply(edited.block, find(edited.block)), _apply(edited.target, find(edited.target))
+    return replace(edited, block=block, target=target)
 
 
 def redact_reply(
@@ -97,12 +121,13 @@ def redact_reply(
     return _echo_reply(hidden, Echo(found)) if found else hidden
 
 
-def secrets_of(block: bytes, target: bytes, token: Token, known: Rules | None = None) -> Found:
-    """The credentials in a head, before any of the body is known, by their tokens."""
+def secrets_of(message: Request | Reply, token: Token, known: Rules | None = None) -> Found:
+    """The credentials of one message, or of as much of it as there is yet, by their tokens."""
     found: Found = {}
-    known = known or _DEFAULT
-    _hide_block(block, token, found, known)
-    _apply(target, _url_edits(target, token, found, known))
+    if isinstance(message, Request):
+        _hide_request(message, token, found, known or _DEFAULT)
+    else:
+        _hide_reply(message, token, found, known or _DEFAULT)
     return found
 
 
@@ -169,17 +194,30 @@ def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -
 
 
 def _hide_block(block: bytes, token: Token, found: Found, known: Rules) -> bytes:
+    if not block:
+        return block
+    hide_lines = _hide_lines if len(block) <= _MEMO_BYTES else _hide_lines.__wrapped__
+    hidden, noted = hide_lines(block, token, known)
+    found.update(noted)
+    return hidden
+
+
+@lru_cache(maxsize=512)
+def _hide_lines(block: bytes, token: Token, known: Rules) -> tuple[bytes, Found]:
+    """The block without its credentials, and these. Remembered: heads repeat."""
+    noted: Found = {}
+
     def line(match: re.Match[bytes]) -> bytes:
         name, colon, value = match.groups()
         lower = name.lower()
         core = value.rstrip(b" \t")
         if lower in known.headers:
-            hidden = hide(lower, core, token, found, known)
+            hidden = hide(lower, core, token, noted, known)
         else:
-            hidden = _apply(core, _url_edits(core, token, found, known))
+            hidden = _apply(core, _url_edits(core, token, noted, known))
         return name + colon + hidden + value[len(core) :]
 
-    return known.line.sub(line, block) if block else block
+    return known.line.sub(line, block), noted
 
 
 def _url_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
@@ -272,9 +310,8 @@ class Echo:
         if len(looked_for) > MAX_SECRETS:
             raise TooManyError
         self._tokens = {form: made for secret, made in looked_for.items() for form in _forms(secret)}
-        longest_first = sorted(self._tokens, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, longest_first)) or rb"(?!)")
-        self._hold = max(map(len, self._tokens), default=1) - 1
+        self._pattern: re.Pattern[bytes] | None = None
+        self.longest = max(map(len, self._tokens), default=1)
         self._carry = b""
 
     def __bool__(self) -> bool:
@@ -287,6 +324,9 @@ class Echo:
     def edits(self, data: bytes) -> list[Edit]:
         if not self.occurs(data):
             return []
+        if self._pattern is None:
+            longest_first = sorted(self._tokens, key=len, reverse=True)
+            self._pattern = re.compile(b"|".join(map(re.escape, longest_first)))
         return [(*match.span(), self._tokens[match[0]]) for match in self._pattern.finditer(data)]
 
     def apply(self, data: bytes) -> bytes:
@@ -295,7 +335,7 @@ class Echo:
     def feed(self, data: bytes) -> bytes:
         """The next bytes of a stream. The last few are held back: a credential may have begun in them."""
         data = self._carry + data
-        safe = max(len(data) - self._hold, 0)
+        safe = max(len(data) - self.longest + 1, 0)
         edits = [edit for edit in self.edits(data) if edit[0] < safe]
         cut = max(safe, edits[-1][1]) if edits else safe
         self._carry = data[cut:]
@@ -307,6 +347,7 @@ class Echo:
         return self.apply(rest)
 
 
+@lru_cache(maxsize=1024)
 def _forms(secret: bytes) -> Iterable[bytes]:
     """A credential as it is, and as URLs, JSON and HTML write it."""
     quoted = quote(secret, safe="")
@@ -324,7 +365,9 @@ def _forms(secret: bytes) -> Iterable[bytes]:
 def _echo_request(request: Request, echo: Echo) -> Request:
     if not echo:
         return request
-    return replace(_echo_message(request, echo), target=echo.apply(request.target))
+    target = echo.apply(request.target)
+    edited = _echo_message(request, echo)
+    return edited if target == edited.target else replace(edited, target=target)
 
 
 def _echo_reply(reply: Reply, echo: Echo) -> Reply:
@@ -336,8 +379,10 @@ def _echo_reply(reply: Reply, echo: Echo) -> Reply:
 
 def _echo_message(message: _Message, echo: Echo) -> _Message:
     edited = _edit_body(message, echo.edits)
-    trailers = _echo_block(edited.trailers, echo)
-    return replace(edited, block=_echo_block(edited.block, echo), trailers=trailers)
+    block, trailers = _echo_block(edited.block, echo), _echo_block(edited.trailers, echo)
+    if block == edited.block and trailers == edited.trailers:
+        return edited
+    return replace(edited, block=block, trailers=trailers)
 
 
 def _echo_block(block: bytes, echo: Echo) -> bytes:
@@ -374,6 +419,11 @@ def _apply(text: bytes, edits: list[Edit]) -> bytes:
     return b"".join((*pieces, text[at:]))
 
 
+def with_length(block: bytes, size: int) -> bytes:
+    """The block with its Content-Length, where it has one, saying `size`."""
+    return _LENGTH.sub(lambda match: b"%b%d" % (match[1], size), block)
+
+
 def _edit_body(message: _Message, find: Callable[[bytes], list[Edit]]) -> _Message:
     """The message with its body edited, coding and all, and what says how long it is."""
     body = message.body
@@ -390,10 +440,9 @@ def _edit_body(message: _Message, find: Callable[[bytes], list[Edit]]) -> _Messa
     coded = encode(made, coding) if coding else made
     if coded is None:
         return message
-    block = _LENGTH.sub(lambda match: b"%b%d" % (match[1], len(coded)), message.block)
-    message = replace(message, body=coded, block=block)
+    message = replace(message, body=coded, block=with_length(message.block, len(coded)))
     if isinstance(message, Reply):
-        chunks = _scaled(message.chunks, len(body), len(coded)) if coding else _shifted(message.chunks, edits)
+        chunks = scaled(message.chunks, len(body), len(coded)) if coding else _shifted(message.chunks, edits)
         return replace(message, chunks=chunks)
     return message
 
@@ -412,7 +461,7 @@ def _shifted(chunks: tuple[Chunk, ...], edits: list[Edit]) -> tuple[Chunk, ...]:
     return _cut(chunks, ends)
 
 
-def _scaled(chunks: tuple[Chunk, ...], old: int, new: int) -> tuple[Chunk, ...]:
+def scaled(chunks: tuple[Chunk, ...], old: int, new: int) -> tuple[Chunk, ...]:
     """The chunks cut in proportion: inside a coded body no byte is still the same."""
     ends = []
     at = 0

@@ -209,6 +209,14 @@ def test_wide_json_counts_as_bytes():
     assert key(post(body, JSON), PLAIN) != key(post(body.replace(b"1]", b"1 ]"), JSON), PLAIN)
 
 
+def test_a_body_that_unfolds_into_much_counts_as_bytes():
+    unfolded = b"[" + b" " * (5 << 20) + b"]"
+    packed = post(gzip.compress(unfolded), JSON, b"Content-Encoding: gzip\r\n")
+    assert key(packed, PLAIN) != key(post(b"[]", JSON), PLAIN)
+    assert "json" not in fields(packed, PLAIN)
+    assert len(fields(packed, PLAIN)["body"]) == len(unfolded)
+
+
 def test_a_body_on_disk_has_the_key_of_the_same_body_in_memory():
     body = b'{"a": 1}' + b" " * (1 << 20)
     digest = hashlib.sha256(body).hexdigest()
@@ -292,6 +300,13 @@ def test_conditions_leave_out_noise():
     }
 
 
+def test_a_coded_request_matches_its_plain_twin():
+    coded = post(gzip.compress(b"{}"), JSON, b"Content-Encoding: gzip\r\n")
+    plain = post(b"{}", JSON)
+    assert conditions(coded, PLAIN) == conditions(plain, PLAIN)
+    assert key(coded, PLAIN) == key(plain, PLAIN)
+
+
 def test_noise_of_the_service_is_left_out_too():
     assert "headers.accept" not in conditions(get(b"/", BLOCK), context("headers.accept"))
 
@@ -347,7 +362,8 @@ def test_fields_of_bodies():
     packed = post(gzip.compress(b"hi"), extra=b"Content-Encoding: gzip\r\n")
     assert fields(packed, PLAIN)["body"] == "hi"
     parts = post(
-        b'--x\r\nContent-Disposition: form-data; name="a"; filename="f"\r\nContent-Type: Text/Plain\r\nX: y\r\n\r\n1\r\n--x--\r\n',
+        b'--x\r\nContent-Disposition: form-data; name="a"; filename="f"\r\nContent-Type: Text/Plain\r\nX: y\r\n'
+        b"\r\n1\r\n--x--\r\n",
         b"multipart/form-data; boundary=x",
     )
     assert fields(parts, PLAIN)["multipart"] == [

@@ -1,24 +1,12 @@
-"""Heads, bodies and content codings of HTTP/1, with literal bytes."""
+"""Heads of HTTP/1 messages, with literal bytes."""
 
-import gzip
-import hashlib
 import time
-import zlib
+from collections.abc import Iterable
+from itertools import repeat
 
-import brotli
 import pytest
-import zstandard
 
 from svcmock.protocol import Blob
-from svcmock_protocols.http.body import (
-    MAX_CHUNK_LINE,
-    MAX_TRAILERS,
-    BodyReader,
-    ChunkedBody,
-    CloseBody,
-    LengthBody,
-    body_reader,
-)
 from svcmock_protocols.http.codec import (
     FAULTS,
     MAX_FIELDS,
@@ -34,12 +22,8 @@ from svcmock_protocols.http.codec import (
     with_head,
     without,
 )
-from svcmock_protocols.http.coding import MAX_DECODED, BodyHash, accepted, decode, encode
 from svcmock_protocols.http.messages import Chunk, Reply, Request
-from tests.protocols.conformance import check_decoder, splits
-
-HOST = b"Host: shop\r\n"
-
+from tests.protocols.conformance import check_decoder
 
 # --- request heads ------------------------------------------------------------------------------------
 
@@ -96,7 +80,8 @@ def test_what_a_request_head_decides(
 
 
 REFUSED_HEADS = [
-    (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "length-and-encoding"),
+    (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+     "length-and-encoding"),
     (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", "duplicate-length"),
     (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\ncontent-length: 2\r\n\r\n", "duplicate-length"),
     (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n", "duplicate-length"),
@@ -174,14 +159,19 @@ def test_a_wrong_request_head_is_refused_by_name(head: bytes, fault: str) -> Non
 
 @pytest.mark.parametrize(("head", "fault"), [(h, f) for h, f in REFUSED_HEADS if len(h) < 1000])
 def test_a_head_that_comes_byte_by_byte_is_refused_alike(head: bytes, fault: str) -> None:
-    buffer = bytearray()
-    scanned = 0
     with pytest.raises(MessageError) as refused:
-        for at in range(len(head)):
-            buffer += head[at : at + 1]
-            assert parse_request_head(buffer, 0, MAX_HEAD, scanned) is None
-            scanned = len(buffer)
+        slowly(b"", (head[at : at + 1] for at in range(len(head))))
     assert refused.value.fault == fault
+
+
+def slowly(first: bytes, reads: Iterable[bytes]) -> None:
+    """Parse a head that goes on with `reads` and is not complete before it is refused."""
+    buffer = bytearray(first)
+    scanned = 0
+    for data in reads:
+        buffer += data
+        assert parse_request_head(buffer, 0, MAX_HEAD, scanned) is None
+        scanned = len(buffer)
 
 
 @pytest.mark.parametrize(
@@ -189,17 +179,32 @@ def test_a_head_that_comes_byte_by_byte_is_refused_alike(head: bytes, fault: str
     [(b"GET /", "line-too-long", MAX_LINE + 100), (b"GET / HTTP/1.1\r\nX: ", "head-too-large", MAX_HEAD + 100)],
 )
 def test_an_endless_head_is_refused_as_soon_as_its_limit_is_passed(first: bytes, fault: str, by: int) -> None:
-    buffer = bytearray(first)
-    scanned = 0
     started = time.perf_counter()
     with pytest.raises(MessageError) as refused:
-        while True:
-            assert parse_request_head(buffer, 0, MAX_HEAD, scanned) is None
-            scanned = len(buffer)
-            buffer += b"a"
+        slowly(first, repeat(b"a", by))
     assert refused.value.fault == fault
-    assert len(buffer) < by
     assert time.perf_counter() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"GET /\x01" + b"a" * MAX_LINE, "control-byte"),
+        (b"GET /" + b"a" * MAX_LINE + b"\x01", "line-too-long"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_LINE + b"\x01", "control-byte"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_HEAD + b"\x01", "head-too-large"),
+    ],
+)
+def test_the_first_fault_counts(data: bytes, fault: str) -> None:
+    for tail in (b"", b"\r\n\r\n"):
+        with pytest.raises(MessageError) as refused:
+            parse_request_head(data + tail)
+        assert refused.value.fault == fault
+
+
+def test_what_stands_before_a_head_does_not_excuse_it() -> None:
+    with pytest.raises(MessageError, match="LF without CR"):
+        parse_request_head(b"body\r\nGET", 5)
 
 
 def test_an_incomplete_head_is_waited_for() -> None:
@@ -235,9 +240,11 @@ def test_mutated_heads_raise_protocol_errors_only() -> None:
         (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", b"GET", 200, b"OK", "length", 1, False),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", b"HEAD", 200, b"OK", "none", 0, True),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"GET", 204, b"No Content", "none", 0, True),
-        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b"GET", 304, b"Not Modified", "none", 0, True),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b"GET", 304, b"Not Modified", "none",
+         0, True),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", b"GET", 103, b"Early Hints", "none", 0, True),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", b"GET", 200, b"OK", "length", 5, True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", b"GET", 200, b"OK", "length",
+         5, True),
         (b"HTTP/1.1 200 Established\r\n\r\n", b"CONNECT", 200, b"Established", "none", 0, True),
     ],
 )  # fmt: skip
@@ -269,212 +276,6 @@ def test_a_wrong_reply_head_is_refused_by_name(head: bytes, fault: str) -> None:
     with pytest.raises(MessageError) as refused:
         parse_reply_head(head, b"GET")
     assert refused.value.fault == fault
-
-
-# --- bodies -------------------------------------------------------------------------------------------
-
-
-def read(reader: BodyReader, reads: list[bytes]) -> tuple[bytes, bytes]:
-    """The body, and what follows it."""
-    body, rest = b"", b""
-    for data in reads:
-        if reader.done:
-            rest += data
-            continue
-        at, pieces = reader.feed(data)
-        body += b"".join(piece for piece, _ in pieces)
-        rest += data[at:]
-    return body, rest
-
-
-CHUNKED = [
-    (b"0\r\n\r\n", b"", b""),
-    (b"5\r\nhello\r\n0\r\n\r\n", b"hello", b""),
-    (b'5\r\nhello\r\n006;x="y"\r\n world\r\n000\r\nA: b\r\nC:d \r\n\r\n', b"hello world", b"A: b\r\nC:d \r\n"),
-    (b"A;a\r\n0123456789\r\n0;last\r\n\r\n", b"0123456789", b""),
-]
-
-
-@pytest.mark.parametrize(("wire", "body", "trailers"), CHUNKED)
-def test_a_chunked_body_reads_alike_however_it_is_cut(wire: bytes, body: bytes, trailers: bytes) -> None:
-    for reads in splits(wire + b"NEXT"):
-        reader = ChunkedBody()
-        assert read(reader, reads) == (body, b"NEXT")
-        assert (reader.done, reader.trailers, reader.size) == (True, trailers, len(body))
-        reader.end()
-
-
-def test_chunk_boundaries_are_told() -> None:
-    reader = ChunkedBody()
-    assert reader.feed(b"5\r\nhel") == (6, [(b"hel", False)])
-    assert reader.feed(b"lo\r\n2\r\nab\r\n") == (11, [(b"lo", True), (b"ab", True)])
-
-
-@pytest.mark.parametrize(
-    ("wire", "fault"),
-    [
-        (b"0x5\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"+5\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"-5\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"1_0\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b" 5\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"5 \r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"5 ;a\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b";a\r\n0\r\n\r\n", "chunk-line"),
-        (b"5\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"5;a\rb\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"5;\x00\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"00000000000000005\r\nhello\r\n0\r\n\r\n", "chunk-line"),
-        (b"ffffffffffffffff\r\n", "body-too-large"),
-        (b"5\r\nhelloX\n0\r\n\r\n", "chunk-end"),
-        (b"5\r\nhello\n0\r\n\r\n", "chunk-end"),
-        (b"5\r\nhello0\r\n\r\n", "chunk-end"),
-        (b"5;" + b"a" * MAX_CHUNK_LINE + b"\r\n", "chunk-line-too-long"),
-        (b"0\r\nA\r\n\r\n", "trailer"),
-        (b"0\r\nA : b\r\n\r\n", "trailer"),
-        (b"0\r\nA: b\n\r\n", "bare-lf"),
-        (b"0\r\n\n", "bare-lf"),
-        (b"0\r\nA: b\r\n c\r\n\r\n", "obs-fold"),
-        (b"0\r\nA: \x01\r\n\r\n", "control-byte"),
-        (b"0\r\nContent-Length: 5\r\n\r\n", "trailer-framing"),
-        (b"0\r\nA: " + b"b" * MAX_TRAILERS + b"\r\n\r\n", "trailers-too-large"),
-        (b"0\r\n" + b"A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n", "trailers-too-large"),
-    ],
-)
-def test_a_wrong_chunked_body_is_refused_by_name(wire: bytes, fault: str) -> None:
-    for reads in splits(wire):
-        with pytest.raises(MessageError) as refused:
-            read(ChunkedBody(), reads)
-        assert refused.value.fault == fault
-
-
-def test_padding_after_a_chunk_size_is_taken_from_servers() -> None:
-    assert read(ChunkedBody(padded=True), [b"5  \r\nhello\r\n0 \r\n\r\n"]) == (b"hello", b"")
-
-
-def test_a_body_of_a_length() -> None:
-    for reads in splits(b"helloNEXT"):
-        reader = LengthBody(5)
-        assert read(reader, reads) == (b"hello", b"NEXT")
-    short = LengthBody(5)
-    short.feed(b"hell")
-    with pytest.raises(MessageError, match="ended inside"):
-        short.end()
-
-
-def test_a_body_until_the_end() -> None:
-    reader = CloseBody(10)
-    assert read(reader, [b"hel", b"lo"]) == (b"hello", b"")
-    reader.end()
-    assert reader.done
-    with pytest.raises(MessageError, match="larger"):
-        CloseBody(4).feed(b"hello")
-
-
-def test_a_body_too_large_is_refused_at_its_head() -> None:
-    with pytest.raises(MessageError, match="larger"):
-        body_reader("length", 11, 10)
-    with pytest.raises(MessageError, match="larger"):
-        body_reader("chunked", 0, 10).feed(b"6\r\nabcdef\r\n5\r\n")
-
-
-def test_many_small_chunks_byte_by_byte_cost_linear_time() -> None:
-    reader = ChunkedBody()
-    wire = b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n"
-    started = time.perf_counter()
-    for at in range(len(wire)):
-        reader.feed(wire[at : at + 1])
-    assert reader.done
-    assert time.perf_counter() - started < 3
-
-
-# --- content codings ----------------------------------------------------------------------------------
-
-TEXT = b"a readable text, a readable text, a readable text"
-RAW = zlib.compressobj(wbits=-15)
-CODED = [
-    (b"gzip", gzip.compress(TEXT)),
-    (b"x-gzip", gzip.compress(TEXT[:10]) + gzip.compress(TEXT[10:])),
-    (b"deflate", zlib.compress(TEXT)),
-    (b"deflate", RAW.compress(TEXT) + RAW.flush()),
-    (b"br", brotli.compress(TEXT)),
-    (b"zstd", zstandard.compress(TEXT)),
-    (b"zstd", zstandard.compress(TEXT[:10]) + zstandard.compress(TEXT[10:])),
-    (b"gzip , BR", brotli.compress(gzip.compress(TEXT))),
-    (b"identity", TEXT),
-]
-
-
-@pytest.mark.parametrize(("coding", "body"), CODED)
-def test_codings_come_off(coding: bytes, body: bytes) -> None:
-    assert decode(body, coding) == TEXT
-    for reads in splits(body):
-        digest = BodyHash(coding)
-        for data in reads:
-            digest.update(data)
-        assert digest.hexdigest() == hashlib.sha256(TEXT).hexdigest()
-
-
-@pytest.mark.parametrize(("coding", "body"), [one for one in CODED if one[0] != b"identity"])
-def test_a_body_that_is_not_whole_counts_as_undecodable(coding: bytes, body: bytes) -> None:
-    for damaged in (body[:-1], body + b"x", b"x" + body):
-        assert decode(damaged, coding) is None
-        digest = BodyHash(coding)
-        digest.update(damaged)
-        assert digest.hexdigest() == hashlib.sha256(damaged).hexdigest()
-
-
-@pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"br", b"zstd", b"br, gzip", b"identity", b""])
-def test_codings_go_on(coding: bytes) -> None:
-    coded = encode(TEXT, coding)
-    assert coded is not None
-    assert coded == encode(TEXT, coding)
-    assert decode(coded, coding) == TEXT
-
-
-def test_gzip_holds_no_time() -> None:
-    coded = encode(TEXT, b"gzip")
-    assert coded is not None
-    assert coded[4:8] == b"\0\0\0\0"
-
-
-def test_unknown_codings_stay_on() -> None:
-    assert decode(TEXT, b"compress") is None
-    assert encode(TEXT, b"compress") is None
-    assert decode(TEXT, b"gzip, gzip, gzip, gzip") is None
-
-
-@pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"br", b"zstd", b"gzip, gzip"])
-def test_a_bomb_is_given_up(coding: bytes) -> None:
-    bomb = encode(bytes(MAX_DECODED + 1), coding)
-    assert bomb is not None
-    assert decode(bomb, coding) is None
-    digest = BodyHash(coding)
-    digest.update(bomb)
-    assert digest.hexdigest() == hashlib.sha256(bomb).hexdigest()
-
-
-@pytest.mark.parametrize(
-    ("block", "coding", "takes"),
-    [
-        (b"", b"gzip", False),
-        (b"Accept-Encoding: gzip, deflate\r\n", b"gzip", True),
-        (b"Accept-Encoding: gzip, deflate\r\n", b"x-gzip", True),
-        (b"Accept-Encoding: gzip;q=0, deflate\r\n", b"gzip", False),
-        (b"Accept-Encoding: gzip; Q=0.000\r\n", b"gzip", False),
-        (b"Accept-Encoding: gzip;q=0.001\r\n", b"gzip", True),
-        (b"Accept-Encoding: deflate\r\naccept-encoding: br\r\n", b"br", True),
-        (b"Accept-Encoding: *\r\n", b"br", True),
-        (b"Accept-Encoding: *, br;q=0\r\n", b"br", False),
-        (b"Accept-Encoding: *;q=0\r\n", b"br", False),
-        (b"Accept-Encoding: identity\r\n", b"gzip", False),
-        (b"Accept-Encoding: gzip\r\n", b"gzip, br", False),
-        (b"", b"identity", True),
-    ],
-)
-def test_what_a_client_takes(block: bytes, coding: bytes, takes: bool) -> None:
-    assert accepted(block, coding) is takes
 
 
 # --- writing ------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from svcmock_protocols.http.jsontext import MAX_DEPTH, is_layout, show, write
         "indent tab",
         "ascii",
         "spaced ascii slashes newline",
-    ]
-    + ["html", "indent 2 ascii slashes html newline", "html newline"],
+        "html",
+        "indent 2 ascii slashes html newline",
+        "html newline",
+    ],
 )
 def test_every_layout_is_found_again(layout):
     value = {"a": [1, "é</a>&", {"b": {}, "c": []}], "d": None}
@@ -53,8 +55,6 @@ def test_compact_may_be_said():
         b"12345678901234567890",
         b"\xff",
         b" 1",
-    ]
-    + [
         b'{"a":1 }',
         b'"\\u00E9"',
         b"1E5",

@@ -20,8 +20,9 @@ from svcmock_protocols.http.pieces import MAX_GAP, chunks, duration, show_chunks
         ("3", 3.0),
         (0.25, 0.25),
         (2, 2.0),
-    ]
-    + [("250us", 0.00025), ("1e-05s", 1e-05)],
+        ("250us", 0.00025),
+        ("1e-05s", 1e-05),
+    ],
 )
 def test_durations(text, seconds):
     assert duration(text) == seconds

@@ -1,9 +1,14 @@
 """The plugin object: what the daemon learns about HTTP through the contract."""
 
+from pathlib import Path
+
 import pytest
 
+import svcmock_protocols.http
 from svcmock.protocol import Context, Explanation, Noise, Plugin
 from svcmock_protocols.http import plugin
+from svcmock_protocols.http.canonical import NAMES
+from svcmock_protocols.http.codec import STRICTER_THAN_H11
 from svcmock_protocols.http.messages import Options, Reply, Request
 
 
@@ -115,3 +120,18 @@ def test_a_miss_has_the_status_of_the_options():
         Request(b"GET", b"/a"), known, Context(Options(miss_status=404), Noise(), lambda secret: secret)
     )
     assert made.status == 404
+
+
+# --- the README ---------------------------------------------------------------------------------------
+
+README = (Path(svcmock_protocols.http.__file__).parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("struct", [plugin.RequestDoc, plugin.ReplyDoc, plugin.Options])
+def test_the_readme_describes_every_member(struct):
+    assert [name for name in struct.__struct_fields__ if f"`{name}`" not in README] == []
+
+
+def test_the_readme_names_fields_faults_and_what_is_stricter():
+    named = [*NAMES, *plugin.faults, *STRICTER_THAN_H11]
+    assert [name for name in named if f"`{name}`" not in README] == []

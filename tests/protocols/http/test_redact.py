@@ -209,6 +209,28 @@ def test_the_password_of_basic_authentication_does_not_survive() -> None:
     assert told.body == b'{"echo": "%b", "all": "%b"}' % (T, token(pair))
 
 
+def test_what_only_the_reply_makes_a_credential_stays_in_the_request() -> None:
+    request = get(b"", target=b"/cookies/set?user=ann.smith")
+    reply = Reply(status=302, block=b"Set-Cookie: user=ann.smith\r\n", body=b"ann.smith")
+    asked, told = redact_exchange(request, reply, token)
+    assert asked == request == redact_request(request, token)
+    assert told.block == b"Set-Cookie: user=%b\r\n" % token(b"ann.smith")
+    assert told.body == token(b"ann.smith")
+
+
+def test_without_the_key_a_recorded_request_and_a_live_one_are_alike() -> None:
+    def keyless(_secret: bytes) -> bytes:
+        return b"svcmock-any"
+
+    pair = base64.b64encode(b"ann:" + SECRET)
+    live = get(
+        b"Authorization: Basic %b\r\n" % pair, b"/auth/%b?api_key=k" % SECRET, b'{"password": "x"}' + SECRET
+    )
+    recorded = redact_request(live, token)
+    assert redact_request(recorded, keyless) == redact_request(live, keyless)
+    assert redact_request(live, keyless).target == b"/auth/svcmock-any?api_key=svcmock-any"
+
+
 def test_short_credentials_are_not_looked_for_elsewhere() -> None:
     asked, told = redact_exchange(get(b"X-Api-Key: 1234567\r\n"), Reply(status=200, body=b"1234567"), token)
     assert asked.block == b"X-Api-Key: %b\r\n" % token(b"1234567")
@@ -340,7 +362,7 @@ def test_a_stream_is_redacted_as_a_whole_is(parts: list[bytes], data: st.DataObj
 
 
 def test_the_secrets_of_a_head_are_those_of_its_fields_and_its_target() -> None:
-    found = secrets_of(b"X-Api-Key: %b\r\n" % SECRET, b"/?api_key=other", token)
+    found = secrets_of(get(b"X-Api-Key: %b\r\n" % SECRET, b"/?api_key=other"), token)
     assert found == {SECRET: T, b"other": token(b"other")}
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 
 from svcmock.protocol import (
     Ask,
@@ -36,7 +37,9 @@ CLOSE = Close("flush")
 
 
 def make(pace: float = 1.0, **options: int) -> HttpSession:
-    return HttpSession(Context(options=Options(**options), ignore=Noise(), token=lambda raw: raw, pace=pace))
+    return HttpSession(
+        Context(options=convert(options, Options), ignore=Noise(), token=lambda raw: raw, pace=pace)
+    )
 
 
 def hi(_: Request) -> Reply:
@@ -45,13 +48,6 @@ def hi(_: Request) -> Reply:
 
 def always(reply: Reply) -> Callable[[Request], Reply]:
     return lambda _: reply
-
-
-def asked(data: bytes, session: Session | None = None) -> Request:
-    """The request in `data`, however it is cut."""
-    outs = check_session_splits(make, data, hi)
-    (ask,) = (out for out in outs if isinstance(out, Ask))
-    return ask.request
 
 
 def sent(data: bytes, reply: Reply, **options: int) -> bytes:
@@ -82,7 +78,8 @@ def test_pipelined_requests_are_asked_one_at_a_time() -> None:
 def test_requests_of_every_kind_on_one_connection() -> None:
     data = (
         b"POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
-        b"POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x\r\nbc\r\n0\r\nT: 1\r\n\r\n"
+        b"POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"1\r\na\r\n2;x\r\nbc\r\n0\r\nT: 1\r\n\r\n"
         b"PUT http://other/3 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"
         b"GET /5 HTTP/1.0\r\n\r\n"
@@ -294,11 +291,13 @@ def test_draining() -> None:
     [
         (Reply(200, b"Fine", b"b: 1\r\nA:2\r\nb: 3\r\n", b"hi"),
          b"HTTP/1.1 200 Fine\r\nb: 1\r\nA:2\r\nb: 3\r\nContent-Length: 2\r\n\r\nhi"),
-        (Reply(200, b"OK", b"TRANSFER-encoding: chunked\r\n", b"hello", "chunked", (Chunk(2), Chunk(3)), b"T: 1\r\n"),
+        (Reply(200, b"OK", b"TRANSFER-encoding: chunked\r\n", b"hello", "chunked", (Chunk(2), Chunk(3)),
+               b"T: 1\r\n"),
          b"HTTP/1.1 200 OK\r\nTRANSFER-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nT: 1\r\n\r\n"),
         (Reply(200, b"OK", b"", b"hello", "chunked"),
          b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
-        (Reply(200, b"OK", b"", b"", "chunked"), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (Reply(200, b"OK", b"", b"", "chunked"),
+         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         (Reply(200, b"OK", b"", b"hello", "chunked", (Chunk(0), Chunk(4), Chunk(9))),
          b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhell\r\n1\r\no\r\n0\r\n\r\n"),
         (Reply(200, b"OK", b"", b"hello", "close", version=b"1.0"), b"HTTP/1.0 200 OK\r\n\r\nhello"),
@@ -461,6 +460,17 @@ def test_a_head_that_comes_byte_by_byte_costs_linear_time() -> None:
         outs = session.received(data[at : at + 1])
     assert isinstance(outs[0], Ask)
     assert time.perf_counter() - started < 2
+
+
+def test_a_client_that_is_always_ahead_costs_bounded_memory() -> None:
+    session = make()
+    burst = GET * 4000
+    session.received(burst + burst)
+    for _ in range(20):
+        for _ in range(4000):
+            session.answered(ASK, HI)
+        session.received(burst)
+    assert len(session._buffer) < 8 * len(burst)
 
 
 def test_ten_thousand_pipelined_requests_cost_linear_time() -> None:
