@@ -1,8 +1,8 @@
 """Bytes as readable data, and back.
 
 Decides how bytes are written in a route file: printable UTF-8 as a string; short binary as `hex`, longer as
-`base64`; above 4 KiB as `file: bodies/<sha256>`. Reading takes all four forms, whatever the size. The only
-module besides `svcmock.protocol` that a protocol module may import.
+`base64`; above 4 KiB as `file: bodies/<sha256>`. Reading takes all four forms, whatever the size. With
+`svcmock.protocol` and `svcmock.noise`, what a protocol module may import.
 """
 
 import base64

@@ -23,7 +23,8 @@ from svcmock.engine import Responder
 from svcmock.matching.index import Answer, Builder
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Graph, Problem, Service
-from svcmock.protocol import Blob, Context, Invalid, Noise, Plugin
+from svcmock.noise import Noise
+from svcmock.protocol import Blob, Context, Invalid, Plugin
 from svcmock.recording import load_key, tokenizer
 from svcmock.running import private_folder
 

@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 
 from svcmock.matching.predicates import Matcher, evaluate
 from svcmock.model import Policy
-from svcmock.protocol import Context, Doc, Noise, Plugin, Request
+from svcmock.noise import Noise
+from svcmock.protocol import Context, Doc, Plugin, Request
 
 SPLIT_ABOVE = 4
 """A set of predicate routes larger than this is split on an equality where one tells them apart."""

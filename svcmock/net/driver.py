@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         if len(serving.connections) >= serving.responder.service.limits.connections:
             serving.refused += 1
             self._closing = True
-            transport.abort()
+            self._transport.abort()
             return
         serving.connections.add(self)
         self._do(self._session.opened())

@@ -14,7 +14,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from svcmock.protocol import Context, Doc, Noise
+from svcmock.noise import Noise
+from svcmock.protocol import Context, Doc
 from svcmock_protocols.http import coding, multipart
 from svcmock_protocols.http.bodies import FORM, IN_MEMORY_MAX
 from svcmock_protocols.http.codec import index, values

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcmock.protocol import Blob, Context, Noise, Spooled
+from svcmock.noise import Noise
+from svcmock.protocol import Blob, Context, Spooled
 from svcmock_protocols.http import coding
 from svcmock_protocols.http.canonical import address, conditions, decisive, fields, key, present
 from svcmock_protocols.http.messages import Options, Request

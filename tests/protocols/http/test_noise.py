@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import svcmock_protocols.http
-from svcmock.protocol import Noise
+from svcmock.noise import Noise
 from svcmock_protocols.http.noise import GROUPS, NOISE
 
 

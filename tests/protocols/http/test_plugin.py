@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import svcmock_protocols.http
-from svcmock.protocol import Context, Explanation, Noise, Plugin
+from svcmock.noise import Noise
+from svcmock.protocol import Context, Explanation, Plugin
 from svcmock_protocols.http import plugin
 from svcmock_protocols.http.canonical import NAMES
 from svcmock_protocols.http.codec import STRICTER_THAN_H11

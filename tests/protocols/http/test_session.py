@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import convert
 
+from svcmock.noise import Noise
 from svcmock.protocol import (
     Ask,
     Blob,
     Close,
     Context,
-    Noise,
     Out,
     Send,
     SendFile,

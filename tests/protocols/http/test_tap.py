@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from svcmock.documents import read
+from svcmock.noise import Noise
 from svcmock.protocol import (
     Began,
     Blob,
@@ -22,7 +23,6 @@ from svcmock.protocol import (
     Exchange,
     Forward,
     Lost,
-    Noise,
     Opaque,
     Seen,
     Shut,
