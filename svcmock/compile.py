@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from svcmock.config import Located, route_docs
+from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
@@ -90,6 +90,10 @@ class _Compiler:
         """None when the document has errors, which are then among the problems."""
         before = len(self._problems)
         route = located.route
+        for index, pattern in enumerate(route.ignore):
+            why = unknown_noise(pattern, self._plugin)
+            if why:
+                self._wrong(located, ("ignore", index), why)
         self._check_reply(located)
         entry: Compiled | None = None
         if route.match is not None:
@@ -142,6 +146,7 @@ class _Compiler:
             route.match,
             template_field=self._plugin.template_field,
             template_separator=self._plugin.template_separator,
+            known=self._plugin.field_names,
         )
         for invalid in problems:
             self._wrong(located, ("match", *invalid.at), invalid.why)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from svcmock.convert import convert_all
+from svcmock.convert import convert_all, unknown_key
 from svcmock.documents import Where, finder, read, where
 from svcmock.model import (
     Address,
@@ -158,6 +158,8 @@ class _Reader:
         self._check_upstream(read_.upstream, plugin, at)
         routes = tuple([read_.routes] if isinstance(read_.routes, str) else read_.routes)
         self._check_routes(routes, isinstance(read_.routes, str), at.under("routes"))
+        ignore = tuple([read_.ignore] if isinstance(read_.ignore, str) else read_.ignore)
+        self._check_ignore(ignore, plugin, isinstance(read_.ignore, str), at.under("ignore"))
         tls = self._tls(read_.tls, at.under("tls"))
         if read_.pace < 0:
             self._wrong(at, "expected a number >= 0", "pace")
@@ -173,7 +175,7 @@ class _Reader:
             upstream_verify=read_.upstream_verify,
             routes=routes,
             tls=tls,
-            ignore=tuple([read_.ignore] if isinstance(read_.ignore, str) else read_.ignore),
+            ignore=ignore,
             policy=read_.policy,
             seed=read_.seed,
             pace=read_.pace,
@@ -232,6 +234,12 @@ class _Reader:
             elif len(files) > MAX_ROUTE_FILES:
                 self._wrong(place, f"`{pattern}` matches more than {MAX_ROUTE_FILES} files")
 
+    def _check_ignore(self, patterns: tuple[str, ...], plugin: Plugin | None, single: bool, at: Where) -> None:
+        for index, pattern in enumerate(patterns):
+            why = "" if plugin is None else unknown_noise(pattern, plugin)
+            if why:
+                self._wrong(at if single else at.under(index), why)
+
     def _tls(self, doc: str | dict[str, Doc] | None, at: Where) -> Tls | None:
         if doc is None:
             return None
@@ -270,6 +278,12 @@ def _is_name(name: str) -> bool:
     """A service's name becomes a folder's: nothing that means something to a file system or a shell."""
     plain = name.replace("-", "").replace("_", "").replace(".", "")
     return name[:1].isalnum() and name.isascii() and plain.isalnum() and len(name) <= 64
+
+
+def unknown_noise(pattern: str, plugin: Plugin) -> str:
+    """What is wrong with a noise path that begins with no field of the protocol; empty if nothing is."""
+    root = pattern.removeprefix("!").partition(".")[0]
+    return "" if "*" in root or root in plugin.field_names else unknown_key(root, plugin.field_names)
 
 
 def address(value: int | str, root: Path) -> Address:

@@ -16,7 +16,7 @@ it must know about them through the functions of `Plugin`. This module imports n
 `svcmock.noise`, and a protocol module nothing of svcmock but these two and `svcmock.payload`.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
@@ -374,6 +374,8 @@ class Plugin(Protocol):
     server_first: bool
     noise: tuple[str, ...]
     """Field paths that never decide unless the user says so; documented in the protocol's README."""
+    field_names: Collection[str]
+    """Every name that `fields` may give; a predicate or noise path on another is a slip, and is told."""
     template_field: str
     """The field whose patterns may hold `{name}` segments and by which routes are indexed ("path")."""
     template_separator: str

@@ -30,6 +30,7 @@ class Http:
 
     name = "http"
     schemes: Mapping[str, int] = {"http": 80, "https": 443}
+    field_names = ("headers", "json", "query")
     Options = Options
 
 
@@ -430,3 +431,17 @@ def test_problems_of_one_file_are_bounded() -> None:
     assert routes == []
     assert len(problems) == 101
     assert problems[-1].message == "and more: the rest is not looked at"
+
+
+@pytest.mark.parametrize(
+    ("ignore", "problem"),
+    [
+        ("header.x-run", "unknown key `header`; did you mean `headers`?"),
+        ("[json.at, '!quer.page']", "unknown key `quer`; did you mean `query`?"),
+        ("[headers.x-run, json.items.*.at, '*.at']", None),
+    ],
+)
+def test_noise_that_begins_with_no_field_is_told(tmp_path: Path, ignore: str, problem: str | None) -> None:
+    text = f"version: 1\nservices:\n  a: {{listen: 8081, ignore: {ignore}}}\n"
+    _, problems = parse_graph(text.encode(), tmp_path, PLUGINS)
+    assert [found.message for found in problems] == ([problem] if problem else [])

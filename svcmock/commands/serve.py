@@ -154,7 +154,8 @@ def variables(graph: Graph, addresses: Mapping[str, str], plugins: Mapping[str, 
             f"{prefix}_PORT": port,
         }
     if trust:
-        from svcmock.net.ca import load_or_create_ca, trust_environment
+        from svcmock.net.ca import load_or_create_ca
+        from svcmock.net.trust import trust_environment
 
         found |= trust_environment(load_or_create_ca(Path(graph.root) / PRIVATE / "ca"))
     return found
@@ -279,7 +280,8 @@ def check(root: Path, *, as_json: bool) -> int:
 
 def ca(root: Path) -> int:
     """Print how to trust the project's certificate authority; makes it if it is not there."""
-    from svcmock.net.ca import load_or_create_ca, trust_text
+    from svcmock.net.ca import load_or_create_ca
+    from svcmock.net.trust import trust_text
 
     if not (root / FILE).exists():
         complain(f"there is no {FILE} in {root}")

@@ -14,11 +14,12 @@ Specificity is (rank of the address, literal parts of it, number of checks), the
 before a template, a template before any other predicate on it, and that before none.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from svcmock.convert import unknown_key
 from svcmock.matching.operators import (
     CAPTURES,
     COMBINERS,
@@ -103,10 +104,13 @@ class Matcher(Struct, frozen=True):
 
 
 def compile_match(
-    doc: Doc, *, template_field: str = "", template_separator: str = ""
+    doc: Doc, *, template_field: str = "", template_separator: str = "", known: Collection[str] = ()
 ) -> tuple[Matcher | None, list[Invalid]]:
-    """The matcher for `match:`, or everything that is wrong with it. An empty mapping matches everything."""
-    compiler = _Compiler(template_field, template_separator)
+    """The matcher for `match:`, or everything that is wrong with it. An empty mapping matches everything.
+
+    `known`: the fields that requests can have, where that is known; a demand on another never holds.
+    """
+    compiler = _Compiler(template_field, template_separator, known)
     if not isinstance(doc, dict):
         return None, [Invalid((), f"expected a mapping of fields to predicates, got {describe(doc)}")]
     demands = compiler.top(doc, ())
@@ -148,9 +152,10 @@ def _specificity(checks: tuple[Demand, ...], field: str, separator: str) -> tupl
 class _Compiler:
     """Compiles one `match:`; notes problems and goes on."""
 
-    def __init__(self, field: str, separator: str) -> None:
+    def __init__(self, field: str, separator: str, known: Collection[str]) -> None:
         self._field = field
         self._separator = separator
+        self._known = known
         self.problems: list[Invalid] = []
         self.count = 0
 
@@ -170,6 +175,8 @@ class _Compiler:
                 self._wrong(
                     (*path, name), f"the predicate `{name}` stands below a field, as in `path: {{{name}: ...}}`"
                 )
+            elif self._known and name not in self._known:
+                self._wrong((*path, name), unknown_key(name, self._known))
             else:
                 demands += self._demand(want, (name,), (*path, name))
         return demands

@@ -18,7 +18,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -45,7 +44,7 @@ DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
 """What the leaf shown to a client without (usable) SNI is good for."""
 
 _CERTIFICATE = "ca.pem"
-_KEY = "ca.key"
+KEY = "ca.key"
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*")
 
 
@@ -144,18 +143,18 @@ def load_or_create_ca(folder: Path) -> Ca:
     Two processes may call this at once: each prepares a whole folder and renames it into place, and the
     one that comes second takes what the first one made.
     """
-    if not (folder / _CERTIFICATE).exists() and not (folder / _KEY).exists():
+    if not (folder / _CERTIFICATE).exists() and not (folder / KEY).exists():
         _create_ca(folder)
     certificate = read_chain(folder / _CERTIFICATE, ("ca",))[0]
-    key = read_key(folder / _KEY, ("ca",))
+    key = read_key(folder / KEY, ("ca",))
     if not belongs(certificate, key):
-        raise Invalid(("ca",), f"{folder}: {_CERTIFICATE} and {_KEY} do not belong together; {_RENEW}")
+        raise Invalid(("ca",), f"{folder}: {_CERTIFICATE} and {KEY} do not belong together; {_RENEW}")
     if certificate.not_valid_after_utc - datetime.now(UTC) < RENEW_BEFORE:
         raise Invalid(("ca",), f"{folder / _CERTIFICATE}: expires {day(certificate)}; {_RENEW}")
     from cryptography.hazmat.primitives.asymmetric import ec
 
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise Invalid(("ca",), f"{folder / _KEY}: not an elliptic-curve key; {_RENEW}")
+        raise Invalid(("ca",), f"{folder / KEY}: not an elliptic-curve key; {_RENEW}")
     return Ca(folder / _CERTIFICATE, certificate, key)
 
 
@@ -172,7 +171,7 @@ def _create_ca(folder: Path) -> None:
         certificate, key = _new_ca(folder.absolute().parent.parent.name)
         # Whoever commits a project's folder must not publish a key that machines trust.
         _write(fresh / ".gitignore", b"*\n", 0o644)
-        _write(fresh / _KEY, key, 0o600)
+        _write(fresh / KEY, key, 0o600)
         _write(fresh / _CERTIFICATE, certificate, 0o644)
         fresh.rename(folder)
     except OSError as error:
@@ -308,58 +307,3 @@ def _spki(key: "PublicKeyTypes") -> bytes:
 def day(certificate: "x509.Certificate") -> str:
     """The day a certificate ends, for messages."""
     return f"{certificate.not_valid_after_utc:%Y-%m-%d}"
-
-
-# --- what the user is told ----------------------------------------------------------------------------
-
-TRUST_VARIABLES = (
-    "SSL_CERT_FILE",
-    "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-    "AWS_CA_BUNDLE",
-)
-"""OpenSSL (Python, Ruby, PHP, Go on Linux); requests; curl; Node; git; the AWS command line and SDKs."""
-
-_TRUST = """\
-CA certificate  {path}
-SHA-256         {fingerprint}
-
-For one process, and the best choice for tests. Most of these replace the system's CAs, they do not add to them:
-{exports}
-
-Java
-    keytool -importcert -noprompt -alias svcmock -file {quoted} -keystore truststore.jks -storepass changeit
-    java -Djavax.net.ssl.trustStore=truststore.jks -Djavax.net.ssl.trustStorePassword=changeit ...
-
-The whole system (as root)
-    Debian, Ubuntu, Alpine
-        cp {quoted} /usr/local/share/ca-certificates/svcmock.crt && update-ca-certificates
-    Fedora, RHEL
-        cp {quoted} /etc/pki/ca-trust/source/anchors/svcmock.pem && update-ca-trust
-    macOS
-        security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain {quoted}
-
-Firefox keeps its own store: Settings, Privacy & Security, Certificates, View Certificates, Authorities, Import.
-
-Whoever holds {key} can impersonate any server to those who trust this CA. Never share or commit it.
-"""
-
-
-def trust_environment(ca: Ca) -> dict[str, str]:
-    """The variables that make common clients trust the project's CA."""
-    return dict.fromkeys(TRUST_VARIABLES, str(ca.path.absolute()))
-
-
-def trust_text(ca: Ca) -> str:
-    """How to trust the project's CA, by kind of client, with the lines to copy."""
-    exports = "\n".join(f"    export {name}={quote(path)}" for name, path in trust_environment(ca).items())
-    path = str(ca.path.absolute())
-    return _TRUST.format(
-        path=path,
-        quoted=quote(path),
-        key=ca.path.absolute().with_name(_KEY),
-        fingerprint=ca.fingerprint(),
-        exports=exports,
-    )

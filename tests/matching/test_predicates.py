@@ -260,3 +260,25 @@ def test_plain_json_matches_itself_and_explains_everything_else(want: Any, got: 
     assert evaluate(compiled({"json": want}), {"json": want}) == {}
     holds = evaluate(compiled({"json": want}), {"json": got}) is not None
     assert holds is (differences(compiled({"json": want}), {"json": got}) == [])
+
+
+@pytest.mark.parametrize(
+    ("doc", "at"),
+    [
+        ({"heders": {"a": "b"}}, ("heders",)),
+        ({"any_of": [{"path": "/a"}, {"heders": {"a": "b"}}]}, ("any_of", 1, "heders")),
+        ({"not": {"heders": {"a": "b"}}}, ("not", "heders")),
+    ],
+)
+def test_a_field_that_no_request_has_is_told(doc, at):
+    matcher, problems = compile_match(doc, known=("path", "headers"))
+    assert matcher is None
+    assert [(found.at, found.why) for found in problems] == [
+        (at, "unknown key `heders`; did you mean `headers`?")
+    ]
+
+
+def test_any_field_goes_where_none_are_known():
+    matcher, problems = compile_match({"heders": {"a": "b"}})
+    assert matcher is not None
+    assert problems == []

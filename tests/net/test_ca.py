@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from svcmock.net import ca as ca_module
-from svcmock.net.ca import load_or_create_ca, trust_environment, trust_text, usable
+from svcmock.net.ca import load_or_create_ca, usable
 from svcmock.protocol import Invalid
 
 
@@ -176,31 +176,6 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / ".svcmock").write_text("a file")
     with pytest.raises(Invalid, match="cannot be stored"):
         load_or_create_ca(tmp_path / ".svcmock" / "ca")
-
-
-def test_how_to_trust_it(folder: Path) -> None:
-    ca = load_or_create_ca(folder)
-    path = str(folder / "ca.pem")
-    environment = trust_environment(ca)
-    assert set(environment.values()) == {path}
-    text = trust_text(ca)
-    for word in (
-        *(f"export {name}={path}" for name in environment),
-        ca.fingerprint(),
-        "keytool",
-        "update-ca-certificates",
-        "update-ca-trust",
-        "add-trusted-cert",
-        "Firefox",
-    ):
-        assert word in text
-    assert {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"} <= set(environment)
-    assert re.fullmatch("(?:[0-9A-F]{2}:){31}[0-9A-F]{2}", ca.fingerprint())
-
-
-def test_a_path_with_a_space_is_quoted(tmp_path: Path) -> None:
-    ca = load_or_create_ca(tmp_path / "my shop" / ".svcmock" / "ca")
-    assert f"export SSL_CERT_FILE='{ca.path}'" in trust_text(ca)
 
 
 def test_nothing_of_cryptography_is_imported_before_it_is_needed() -> None:

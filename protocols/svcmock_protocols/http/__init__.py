@@ -4,7 +4,7 @@ What is supported, the members of route files, the fields and the noise are desc
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -35,6 +35,7 @@ class HttpPlugin:
     alpn: tuple[str, ...] = ("http/1.1",)
     server_first = False
     noise: tuple[str, ...] = NOISE
+    field_names: Collection[str] = canonical.NAMES
     template_field = "path"
     template_separator = "/"
     faults: Mapping[str, messages.Reply] = misses.FAULTS
