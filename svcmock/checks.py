@@ -42,7 +42,7 @@ def _groups(responder: Responder) -> Iterator[Group]:
         if isinstance(slot, Group):
             yield slot
         elif isinstance(slot, Shapes):
-            yield from (f for _, table in slot.by_names for f in table.values() if isinstance(f, Group))
+            yield from (found for found in slot.found() if isinstance(found, Group))
     yield from (found for _, _, found in index.predicates.all if isinstance(found, Group))
 
 

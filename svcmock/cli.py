@@ -160,7 +160,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     from svcmock.commands import serve
 
-    return serve.check((arguments.project or Path()).resolve(), as_json=arguments.json)
+    return serve.check(arguments.project, as_json=arguments.json)
 
 
 def _env(arguments: argparse.Namespace) -> int:
@@ -172,7 +172,7 @@ def _env(arguments: argparse.Namespace) -> int:
 def _ca(arguments: argparse.Namespace) -> int:
     from svcmock.commands import serve
 
-    return serve.ca((arguments.project or Path()).resolve())
+    return serve.ca(arguments.project)
 
 
 def _status(arguments: argparse.Namespace) -> int:

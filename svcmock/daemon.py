@@ -18,11 +18,12 @@ import structlog
 
 from svcmock import reports
 from svcmock.admin import AdminServer, Refusal
+from svcmock.config import FILE
 from svcmock.control import read_token
 from svcmock.engine import Responder
 from svcmock.journal import Journal
 from svcmock.log import Sink
-from svcmock.model import Address, Graph, Problem
+from svcmock.model import Address, Graph, Problem, Service, Tcp
 from svcmock.net.ca import Ca, load_or_create_ca
 from svcmock.net.listener import bind
 from svcmock.net.served import Served
@@ -30,7 +31,7 @@ from svcmock.net.spool import sweep
 from svcmock.project import Loaded, load
 from svcmock.protocol import Doc, Invalid, Plugin, SvcmockError
 from svcmock.running import PRIVATE, Lock, Running
-from svcmock.watch import folders, watch
+from svcmock.watch import watch
 
 log = structlog.get_logger()
 
@@ -61,12 +62,12 @@ class Daemon:
         self._served: dict[str, Served] = {}
         self._graph: Graph | None = None
         self._ca: Ca | None = None
-        self._problems: list[Problem] = []
+        self.problems: list[Problem] = []
+        """What was wrong with the files when they were last read."""
         self._stopping = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
-        self._watched: set[Path] = set()
         self._pending = False
         self._started = time.time()
         self._reloads = 0
@@ -84,23 +85,25 @@ class Daemon:
     async def start(self) -> dict[str, str]:
         """Listen everywhere; gives each service's address. Raises StartError and leaves nothing behind."""
         sweep(self._root / PRIVATE / "spool")
+        since = time.time_ns()
         loaded = load(self._root, self._plugins)
         self._tell(loaded.problems)
         if loaded.errors or loaded.graph is None:
             raise StartError([str(problem) for problem in loaded.problems], files=True)
+        self.problems = loaded.problems
         self._graph = loaded.graph
-        self._served, reasons = self._prepare_all(list(loaded.responders.values()))
-        if not reasons:
-            reasons = await self._listen_admin(loaded.graph)
-        if reasons:
+        self._served, problems = self._prepare_all(list(loaded.responders.values()))
+        if not problems:
+            problems = await self._listen_admin(loaded.graph)
+        if problems:
             for served in self._served.values():
                 await served.listener.stop()
             await self._admin.close()
-            raise StartError(reasons)
+            raise StartError([str(problem) for problem in problems])
         for served in self._served.values():
             await served.start()
         self._spawn(self._check_idle())
-        self._watch_files()
+        self._watch_files(since, loaded.graph)
         addresses = self.addresses()
         log.info("ready", project=str(self._root), pid=os.getpid(), **addresses)
         return addresses
@@ -113,7 +116,7 @@ class Daemon:
         """Serve until told to stop by a signal or the control API; then drain."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+            loop.add_signal_handler(number, self._on_stop_signal)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         notify("READY=1")
         await self._stopping.wait()
@@ -134,40 +137,41 @@ class Daemon:
 
     # --- listening ---
 
-    def _prepare(self, responder: Responder) -> tuple[Served | None, str]:
+    def _prepare(self, responder: Responder) -> Served:
         """A service ready to start, on a new socket or on the one that an old service has at its address."""
         service = responder.service
+        ca = self._ca_for(service)
+        held = next((old for old in self._served.values() if _holds(old, service)), None)
+        sock = held.listener.duplicate() if held else bind(service.listen)
         try:
-            if service.tls is not None and service.tls.auto and self._ca is None:
-                self._ca = load_or_create_ca(self._root / PRIVATE / "ca")
-            held = [old for old in self._served.values() if old.service.listen == service.listen]
-            sock = held[0].listener.duplicate() if held else bind(service.listen)
-        except SvcmockError as error:
-            return None, f"{service.name}: {error}"
-        try:
-            return Served(responder, sock, self._journal, self._root, self._ca), ""
-        except Invalid as error:
+            return Served(responder, sock, self._journal, self._root, ca)
+        except BaseException:
             sock.close()
-            return None, f"{service.name}: {'.'.join(map(str, error.at))}: {error.why}"
+            raise
 
-    def _prepare_all(self, responders: list[Responder]) -> tuple[dict[str, Served], list[str]]:
-        prepared, reasons = {}, []
+    def _prepare_all(self, responders: list[Responder]) -> tuple[dict[str, Served], list[Problem]]:
+        prepared, problems = {}, []
         for responder in responders:
-            served, why = self._prepare(responder)
-            if served is None:
-                reasons.append(why)
-            else:
-                prepared[responder.service.name] = served
-        return prepared, reasons
+            service = responder.service
+            try:
+                prepared[service.name] = self._prepare(responder)
+            except SvcmockError as error:
+                problems.append(_about(service, error))
+        return prepared, problems
 
-    async def _listen_admin(self, graph: Graph) -> list[str]:
+    def _ca_for(self, service: Service) -> Ca | None:
+        if service.tls is not None and service.tls.auto and self._ca is None:
+            self._ca = load_or_create_ca(self._root / PRIVATE / "ca")
+        return self._ca
+
+    async def _listen_admin(self, graph: Graph) -> list[Problem]:
         try:
             token = None
             if graph.admin.token_file is not None:
                 token = read_token(self._root / graph.admin.token_file)
             address: Address = await self._admin.start(graph.admin.listen, token)
         except SvcmockError as error:
-            return [f"control API: {error}"]
+            return [Problem(FILE, 1, 1, f"the control API cannot start: {error}")]
         running = Running(os.getpid(), str(self._root), str(address), self._started, graph.admin.token_file)
         self._lock.announce(running)
         return []
@@ -178,14 +182,16 @@ class Daemon:
         """Read the files again; gives what is wrong. With errors nothing changes."""
         async with self._reloading:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+            since = time.time_ns()
             turns = {name: served.serving.responder.turns for name, served in self._served.items()}
             loaded = await asyncio.to_thread(load, self._root, self._plugins, turns)
             problems = list(loaded.problems)
             if not loaded.errors:
-                reasons = await self._apply(loaded)
-                problems += [Problem("svcmock.yaml", 1, 1, reason) for reason in reasons]
+                problems += await self._apply(loaded)
+            # anew each time: a folder that was replaced by another of its name is not watched any more
+            self._watch_files(since, loaded.graph)
             self._tell(problems)
-            self._problems = problems
+            self.problems = problems
             failed = sum(problem.severity == "error" for problem in problems)
             if failed:
                 log.error("reload refused, the old routes go on serving", problems=failed)
@@ -196,40 +202,53 @@ class Daemon:
             notify("READY=1")
             return problems
 
-    async def _apply(self, loaded: Loaded) -> list[str]:
+    async def _apply(self, loaded: Loaded) -> list[Problem]:
         """Switch over. All that can fail comes first, so that a failure leaves everything as it was."""
         before = dict(self._served)
-        moved = [r for name, r in loaded.responders.items() if not _stays(before.get(name), r)]
-        prepared, reasons = self._prepare_all(moved)
-        if reasons:
-            for served in prepared.values():
-                await served.listener.stop()
-            return reasons
+        switches, moved, problems = [], [], []
         for name, responder in loaded.responders.items():
-            if name not in prepared:
-                before[name].serving.replace(responder)
+            old = before.get(name)
+            if old is None or not old.can_become(responder):
+                moved.append(responder)
+                continue
+            try:
+                switches.append(old.prepare(responder, self._ca_for(responder.service)))
+            except SvcmockError as error:
+                problems.append(_about(responder.service, error))
+        prepared, more = self._prepare_all(moved)
+        problems += more
+        if problems:
+            for served in prepared.values():
+                await served.listener.stop(
+                    inherited=any(_holds(old, served.service) for old in before.values())
+                )
+            return problems
+        for switch in switches:
+            switch()
         for served in prepared.values():
             await served.start()
-        after = {name: prepared.get(name) or before[name] for name in loaded.responders}
-        self._served = after
+        self._served = {name: prepared.get(name) or before[name] for name in loaded.responders}
         for name, served in before.items():
-            if after.get(name) is not served:
-                self._spawn(served.stop())
+            if self._served.get(name) is not served:
+                inherited = any(_holds(served, new.service) for new in prepared.values())
+                self._spawn(served.stop(inherited=inherited))
+        assert loaded.graph is not None
+        moved_admin = self._graph is not None and self._graph.admin != loaded.graph.admin
         self._graph = loaded.graph
-        self._watch_files()
-        return []
+        if not moved_admin:
+            return []
+        why = "the control API stays where it is until the daemon is started again"
+        return [Problem(FILE, 1, 1, why, "warning")]
 
-    def _watch_files(self) -> None:
-        assert self._graph is not None
-        routes = [pattern for service in self._graph.services.values() for pattern in service.routes]
-        deep = folders(self._root, routes)
+    def _watch_files(self, since: int, graph: Graph | None) -> None:
+        """Watch from now on; changes after `since` (ns) count too. `graph`: as read, served or not."""
         if self._watching is not None:
-            if deep == self._watched:
-                return
             self._watching.cancel()
-        self._watched = deep
-        loop = asyncio.get_running_loop()
-        self._watching = loop.create_task(watch(self._root, deep, lambda: self._spawn(self._reload_quietly())))
+        graph = graph or self._graph
+        assert graph is not None
+        routes = [pattern for service in graph.services.values() for pattern in service.routes]
+        watching = watch(self._root, routes, since, lambda: self._spawn(self._reload_quietly()))
+        self._watching = asyncio.get_running_loop().create_task(_logged(watching))
 
     async def _reload_quietly(self) -> None:
         """For changes that come while a reload runs: one more reload sees them all."""
@@ -239,6 +258,13 @@ class Daemon:
         async with self._reloading:
             self._pending = False
         await self.reload()
+
+    def _on_stop_signal(self) -> None:
+        if self._stopping.is_set():
+            log.warning("told twice to stop: answers under way are broken off")
+            for served in self._served.values():
+                served.abort()
+        self._stopping.set()
 
     def _on_hangup(self) -> None:
         if self._sink is not None:
@@ -272,7 +298,7 @@ class Daemon:
             root=self._root,
             started=self._started,
             reloads=self._reloads,
-            problems=self._problems,
+            problems=self.problems,
             services=list(self._served.values()),
             journal=self._journal,
         )
@@ -306,11 +332,17 @@ class Daemon:
         return {"entries": entries, "dropped": self._journal.dropped}
 
 
-def _stays(old: Served | None, responder: Responder) -> bool:
-    """Whether a service goes on with the socket and the certificates it has."""
-    if old is None:
-        return False
-    return (old.service.listen, old.service.tls) == (responder.service.listen, responder.service.tls)
+def _holds(old: Served, service: Service) -> bool:
+    """Whether `old` has the socket that `service` is to listen on. Port 0 is another port for each service."""
+    listen = service.listen
+    any_port = isinstance(listen, Tcp) and listen.port == 0
+    return old.service.listen == listen and (not any_port or old.service.name == service.name)
+
+
+def _about(service: Service, error: SvcmockError) -> Problem:
+    at = f"{'.'.join(map(str, error.at))}: " if isinstance(error, Invalid) and error.at else ""
+    why = error.why if isinstance(error, Invalid) else str(error)
+    return Problem(FILE, service.line, 1, f"service {service.name}: {at}{why}")
 
 
 async def _logged(work: Coroutine[object, object, object]) -> None:

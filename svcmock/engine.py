@@ -6,6 +6,7 @@ costs a look-up.
 """
 
 from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import msgspec
@@ -13,11 +14,11 @@ from msgspec import Struct
 
 from svcmock.config import duration
 from svcmock.journal import Outcome
-from svcmock.matching.explain import explain
+from svcmock.matching.explain import Asked, explain
 from svcmock.matching.index import Answer, Found, Group, Index
 from svcmock.matching.predicates import evaluate
 from svcmock.model import RouteDoc, Service
-from svcmock.protocol import Context, Explanation, Files, Invalid, Plugin, Reply, Request, SvcmockError
+from svcmock.protocol import Blob, Context, Explanation, Files, Invalid, Plugin, Reply, Request, SvcmockError
 from svcmock.templates import Template, compile_template, render
 
 MAX_SUMMARY = 500
@@ -25,12 +26,16 @@ MAX_SUMMARY = 500
 
 
 class Decision(Struct, frozen=True):
-    """What to answer. `fixed`: the same request gets the same reply until the routes change."""
+    """What to answer. `fixed`: the same request gets the same reply until the routes change.
+
+    `files` are sent from where they lie; whoever sends them sees whether they are still there.
+    """
 
     reply: Reply
     outcome: Outcome
     delay: float = 0.0
     fixed: bool = True
+    files: tuple[Blob, ...] = ()
 
 
 class Random(Protocol):
@@ -77,9 +82,7 @@ class Responder:
 
     def decide(self, request: Request) -> Decision | None:
         """The decision for `request`, or None for a miss. Raises Unservable."""
-        if self._redacted:
-            request = self.plugin.redact(request, self.context)
-        found = self.index.find(request)
+        found, request = self._find(request)
         if found is None:
             return None
         fixed = True
@@ -96,44 +99,79 @@ class Responder:
             return self._render(made, found, request)
         decision: Decision = made
         if not fixed and decision.fixed:
-            return Decision(decision.reply, decision.outcome, decision.delay, fixed=False)
+            return msgspec.structs.replace(decision, fixed=False)
         return decision
+
+    def _find(self, request: Request) -> tuple[Found | None, Request]:
+        """The answer, and the request as it was seen when it matched.
+
+        Predicates may name a credential as recordings hold it, by its token, or as clients send it.
+        """
+        if not self._redacted:
+            return self.index.find(request), request
+        masked = self.plugin.redact(request, self.context)
+        found = self.index.find(masked)
+        predicates = self.index.predicates
+        if found is None and predicates.size and masked != request:
+            return predicates.find(self.plugin.fields(request, self.context)), request
+        return found, masked
+
+    def answers(self, request: Request) -> bool:
+        """Whether some route would answer `request`; takes no turn."""
+        found, _ = self._find(request)
+        return found is not None and not (isinstance(found, Group) and self._used_up(found))
 
     def miss(self, request: Request, ident: int, *, explained: bool, problem: str = "") -> Decision:
         """The protocol's own error for a miss. `explained`: look for the nearest routes now."""
-        request = self.plugin.redact(request, self.context)
         explanation = self.explain(request, ident) if explained else self._head(request, ident)
         if problem:
             explanation = msgspec.structs.replace(explanation, hints=(problem, *explanation.hints))
-        reply = self.plugin.miss(request, explanation, self.context)
+        reply = self.plugin.miss(self.plugin.redact(request, self.context), explanation, self.context)
         outcome = Outcome(self.service.name, None, self.plugin.outcome(reply))
         return Decision(reply, outcome, fixed=False)
 
     def explain(self, request: Request, ident: int) -> Explanation:
         """Why `request` misses: the funnel and the nearest routes."""
-        request = self.plugin.redact(request, self.context)
+        masked = self.plugin.redact(request, self.context)
+        views = (masked, request) if self._redacted and masked != request else (request,)
+        asked = Asked(masked, views)
         head = self._head(request, ident)
-        return explain(self.index, request, head, self.read, self._exhausted(request))
+        return explain(self.index, asked, head, self.read, self._told, self._exhausted(request))
 
     def _head(self, request: Request, ident: int) -> Explanation:
         return Explanation(
             miss=f"m-{ident}",
             service=self.service.name,
             protocol=self.plugin.name,
-            request=self.plugin.summary(request)[:MAX_SUMMARY],
+            request=self.plugin.summary(self.plugin.redact(request, self.context))[:MAX_SUMMARY],
             see=f"svcmock why m-{ident}",
         )
 
     def _exhausted(self, request: Request) -> tuple[str, ...]:
-        found = self.index.find(request)
-        if isinstance(found, Group) and found.policy == "once":
+        found, _ = self._find(request)
+        if isinstance(found, Group) and self._used_up(found):
             return (f"all {len(found.answers)} recorded answers were used up (policy: once)",)
         return ()
+
+    def _used_up(self, group: Group) -> bool:
+        return group.policy == "once" and self.turns.get(group.identity, 0) >= len(group.answers)
+
+    def _told(self, answer: Answer) -> str | None:
+        """What a route answers, in a word; None where that is made for each request, or cannot be."""
+        try:
+            made = answer.decision or self._make(answer)
+        except SvcmockError:
+            return None
+        return made.outcome.reply or None
 
     def _take_turn(self, group: Found) -> tuple[Answer, bool] | None:
         assert isinstance(group, Group)
         answers = group.answers
         last = len(answers) - 1
+        if group.alike is None:
+            group.alike = group.policy != "once" and _alike(answers)
+        if group.alike:
+            return answers[0], True
         turn = self.turns.get(group.identity, 0)
         match group.policy:
             case "sequence":
@@ -169,14 +207,16 @@ class Responder:
             if template is None:
                 raise Unservable(f"route {source} cannot answer: {problems[0]}")
             return _Dynamic(template, Outcome(self.service.name, source, ""), delay)
-        reply = self._reply(doc.respond, answer.file, source)
+        reply, sent = self._reply(doc.respond, answer.file, source)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
-        return Decision(reply, outcome, delay, fixed=delay == 0)
+        return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
 
-    def _reply(self, doc: object, file: str, source: str) -> Reply:
+    def _reply(self, doc: object, file: str, source: str) -> tuple[Reply, tuple[Blob, ...]]:
+        """The reply, and the files that sending it will need."""
+        files = _Watched(self._files(file))
         try:
             typed = msgspec.convert(doc, self.plugin.ReplyDoc)
-            return self.plugin.reply(typed, self._files(file))
+            return self.plugin.reply(typed, files), tuple(files.named)
         except msgspec.ValidationError as error:
             raise Unservable(f"route {source} cannot answer: respond: {error}") from None
         except Invalid as invalid:
@@ -193,6 +233,36 @@ class Responder:
             doc = render(made.template, values)
         except SvcmockError as error:
             raise Unservable(f"route {source} cannot answer: {error}") from None
-        reply = self._reply(doc, answer.file, source)
+        reply, sent = self._reply(doc, answer.file, source)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
-        return Decision(reply, outcome, made.delay, fixed=False)
+        return Decision(reply, outcome, made.delay, fixed=False, files=sent)
+
+
+class _Watched:
+    """Files of which it is remembered which were named and not read: those are sent from where they lie."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self.named: list[Blob] = []
+
+    def __call__(self, name: str) -> Blob:
+        blob = self._files(name)
+        self.named.append(blob)
+        return blob
+
+    def read(self, blob: Blob) -> bytes:
+        data = self._files.read(blob)
+        self.named = [one for one in self.named if one.path != blob.path]
+        return data
+
+
+def _alike(answers: list[Answer]) -> bool:
+    """Whether all of these say the same, byte for byte, at the same time, whatever the request."""
+    said: bytes | None = None
+    for answer in answers:
+        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+        saying = msgspec.msgpack.encode((str(PurePosixPath(answer.file).parent), doc.respond, doc.delay))
+        if doc.template or saying != (said or saying):
+            return False
+        said = saying
+    return True

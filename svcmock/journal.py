@@ -77,7 +77,9 @@ class Journal:
         """Keep a miss for `svcmock why`."""
         self._misses[entry.id] = entry
         self._miss_bytes += entry.size
-        while len(self._misses) > MAX_MISSES or self._miss_bytes > self._max_bytes:
+        while len(self._misses) > MAX_MISSES or (
+            self._miss_bytes > self._max_bytes and len(self._misses) > 1  # the last is what `why` is about
+        ):
             oldest = next(iter(self._misses))
             self._miss_bytes -= self._misses.pop(oldest).size
 

@@ -69,7 +69,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """What one service bears. Times in seconds, sizes in bytes.
 
     `idle`: a client that makes no progress inside a message, or does not read, is told so and closed
-    (nginx waits 60 s in both cases). `connections`: beyond it, new ones wait in the accept queue.
+    (nginx waits 60 s in both cases). `connections`: beyond it, new ones are closed, and counted as refused.
     `drain`: how long a stopping daemon waits for answers that are under way.
     """
 

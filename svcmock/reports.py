@@ -11,7 +11,10 @@ from svcmock.engine import Responder
 from svcmock.journal import Entry, Journal
 from svcmock.model import Problem
 from svcmock.net.served import Served
-from svcmock.protocol import Doc
+from svcmock.protocol import Doc, Invalid
+
+MAX_DIGITS = 18
+"""Digits of a number in a query."""
 
 
 def status(
@@ -23,12 +26,16 @@ def status(
     services: Sequence[Served],
     journal: Journal,
 ) -> Doc:
-    """The daemon and its services. `problems` are those of the last reload."""
+    """The daemon and its services.
+
+    `problems` are of the files as they were last read; `refused`: for them, what was read before is served.
+    """
     return {
         "version": __version__,
         "project": str(root),
         "started": _time(started),
         "reloads": reloads,
+        "refused": any(problem.severity == "error" for problem in problems),
         "problems": [str(problem) for problem in problems],
         "resident_mib": _resident_mib(),
         "journal": {"entries": len(journal), "dropped": journal.dropped, "last": journal.next_id - 1},
@@ -70,20 +77,22 @@ def entry(noted: Entry, services: Mapping[str, Served]) -> Doc:
 def why(responder: Responder, noted: Entry) -> Doc:
     """The explanation of a miss, by the routes that are served now."""
     explanation = msgspec.to_builtins(responder.explain(noted.request, noted.id))
-    decision = responder.index.find(responder.plugin.redact(noted.request, responder.context))
-    return {**explanation, "at": _time(noted.at), "answered_now": decision is not None}
+    return {**explanation, "at": _time(noted.at), "answered_now": responder.answers(noted.request)}
 
 
 def miss_id(text: Doc) -> int | None:
-    """`m-8`, `8` or nothing, as a journal id. Raises ValueError."""
-    if text is None or text == "":
-        return None
-    return int(str(text).removeprefix("m-"))
+    """`m-8`, `8` or nothing, as a journal id. Raises Invalid."""
+    return None if text is None or text == "" else number(str(text).removeprefix("m-"), 0, "a miss, like m-8")
 
 
-def number(text: Doc, default: int) -> int:
-    """A count from a query; raises ValueError."""
-    return default if text is None else max(0, int(str(text)))
+def number(text: Doc, default: int, expected: str = "a number") -> int:
+    """A count from a query. Raises Invalid."""
+    if text is None:
+        return default
+    digits = str(text)
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
+        raise Invalid((), f"expected {expected}, got `{digits[:40]}`")
+    return int(digits)
 
 
 def _time(at: float) -> str:

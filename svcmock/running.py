@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
+import time
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,11 @@ from svcmock.protocol import SvcmockError
 
 PRIVATE = ".svcmock"
 """The project's folder for what is this machine's alone: sockets, logs, caches, the redaction key."""
+
+
+ATTEMPTS = 10
+ATTEMPT_SECONDS = 0.02
+"""How often, and how far apart, the lock of a project is tried for."""
 
 
 class AlreadyRunning(SvcmockError):
@@ -36,23 +42,27 @@ class Running(Struct, frozen=True):
 
 
 class Lock:
-    """The right to serve a project, held until `release` or the end of the process."""
+    """The right to serve a project, held until `release` or the end of the process.
+
+    Raises AlreadyRunning, or SvcmockError where the project's folder cannot be written to.
+    """
 
     def __init__(self, root: Path) -> None:
-        self._folder = private_folder(root)
         self._root = root
-        self._file = os.open(self._folder / "daemon.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.pread(self._file, 32, 0).decode(errors="replace").strip()
-            os.close(self._file)
-            raise AlreadyRunning(f"svcmock already serves {root} (pid {pid}); `svcmock down` ends it") from None
+            self._folder = private_folder(root)
+            self._file = _acquire(root, self._folder / "daemon.pid")
+        except OSError as error:
+            raise SvcmockError(f"cannot write to {root / PRIVATE}: {error.strerror}") from None
+        self.claim()
+
+    def claim(self) -> None:
+        """Write down that this process holds the lock: after a fork, the child does."""
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
     def announce(self, running: Running) -> None:
         """Tell others. The lock must be held by the process that announces."""
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{running.pid}\n".encode(), 0)
         text = msgspec.json.encode(running)
         draft = self._folder / ".daemon.json"
         draft.write_bytes(text)
@@ -65,6 +75,34 @@ class Lock:
         (self._folder / "daemon.pid").unlink(missing_ok=True)
         (run_folder() / _digest(self._root)).unlink(missing_ok=True)
         os.close(self._file)
+
+
+def _acquire(root: Path, path: Path) -> int:
+    """The locked file. What holds it for a moment only is somebody who looks (`running`), and is waited for."""
+    pid = ""
+    for attempt in range(ATTEMPTS):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(file, 32, 0).decode(errors="replace").strip()
+            os.close(file)
+            if attempt + 1 < ATTEMPTS:
+                time.sleep(ATTEMPT_SECONDS)
+            continue
+        if _is_at(file, path):
+            return file
+        os.close(file)  # a daemon that ended has removed it since: a lock on it keeps nobody out
+    raise AlreadyRunning(
+        f"svcmock already serves {root}{f' (pid {pid})' if pid else ''}; `svcmock down {root}` ends it"
+    )
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def private_folder(root: Path) -> Path:

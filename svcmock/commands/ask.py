@@ -1,12 +1,15 @@
 """The commands that ask a running daemon."""
 
+import contextlib
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from svcmock.commands import NOT_RUNNING, OK, PROBLEMS
 from svcmock.commands.output import complain, print_json, table
-from svcmock.control import AdminClient, AdminError
+from svcmock.control import AdminClient, AdminError, read_token
 from svcmock.graphfile import FILE
 from svcmock.model import Address, Tcp, Unix
 from svcmock.protocol import Doc, SvcmockError
@@ -28,7 +31,7 @@ def find(project: Path | None) -> Running:
     if project is not None or (root / FILE).exists():
         known = running(root)
         if known is None:
-            raise NotRunning(f"no daemon serves {root}; `svcmock up {project or '.'} -d` starts one")
+            raise NotRunning(f"no daemon serves {root}; `svcmock up {root} -d` starts one")
         return known
     every = all_running()
     if not every:
@@ -39,11 +42,20 @@ def find(project: Path | None) -> Running:
     return every[0]
 
 
+def here(project: Path | None) -> Path:
+    """The folder of `project`; without one, this folder if it is a project, or that of the only daemon."""
+    root = (project or Path()).resolve()
+    if project is not None or (root / FILE).exists():
+        return root
+    every = all_running()
+    return Path(every[0].root) if len(every) == 1 else root
+
+
 def client(daemon: Running, timeout: float = 60.0) -> AdminClient:
     """A client for its control API."""
     token = None
     if daemon.token_file is not None:
-        token = (Path(daemon.root) / daemon.token_file).read_text().strip()
+        token = read_token(Path(daemon.root) / daemon.token_file)
     address: Address
     if daemon.admin.startswith("unix:"):
         address = Unix(daemon.admin.removeprefix("unix:"))
@@ -65,11 +77,19 @@ def status(project: Path | None, *, as_json: bool) -> int:
         except NotRunning as error:
             complain(str(error))
             return NOT_RUNNING
-    told = [{"pid": daemon.pid, **client(daemon).call("GET", "/status")} for daemon in daemons]
+    told = []
+    for daemon in daemons:
+        try:
+            told.append({"pid": daemon.pid, **client(daemon).call("GET", "/status")})
+        except AdminError as error:
+            complain(f"{daemon.root} (pid {daemon.pid}): {error}")
+    if not told:
+        return NOT_RUNNING
     if as_json:
         print_json(told if len(told) > 1 else told[0])
         return OK
-    for one in told:
+    for index, one in enumerate(told):
+        print("\n" * bool(index), end="")
         _print_status(one)
     return OK
 
@@ -89,8 +109,10 @@ def _print_status(told: Mapping[str, Doc]) -> None:
         for name, service in told["services"].items()
     ]
     table(("service", "address", "protocol", "routes", "connections", "hits", "misses"), rows)
+    if told["refused"]:
+        print("The files have errors; what was read before them is served:")
     for problem in told["problems"]:
-        print(problem)
+        print(f"  {problem}")
 
 
 def logs(project: Path | None, *, follow: bool) -> int:
@@ -106,15 +128,28 @@ def logs(project: Path | None, *, follow: bool) -> int:
     if not path.exists():
         complain(f"there is no log yet: {path}")
         return NOT_RUNNING
-    with path.open(errors="replace") as file:
+    with contextlib.ExitStack() as files:
+        file = files.enter_context(path.open(errors="replace"))
         while True:
             text = file.read(65536)
             if text:
                 print(text, end="", flush=True)
             elif not follow:
                 return OK
+            elif _rotated(file, path):
+                files.close()
+                file = files.enter_context(path.open(errors="replace"))
             else:
                 time.sleep(FOLLOW_SECONDS)
+
+
+def _rotated(file: IO[str], path: Path) -> bool:
+    """Whether another file has the log's name now, or this one was cut short."""
+    try:
+        there, here = path.stat(), os.fstat(file.fileno())
+    except FileNotFoundError:
+        return False
+    return not os.path.samestat(there, here) or here.st_size < file.tell()
 
 
 def reload(project: Path | None, *, as_json: bool) -> int:
@@ -138,18 +173,28 @@ def down(project: Path | None, *, as_json: bool) -> int:
     except NotRunning as error:
         complain(str(error))
         return NOT_RUNNING
-    client(daemon).call("POST", "/stop")
-    deadline = time.monotonic() + STOP_SECONDS
-    while running(Path(daemon.root)) is not None:
-        if time.monotonic() > deadline:
-            complain(f"the daemon (pid {daemon.pid}) has been told to stop and still runs")
-            return PROBLEMS
-        time.sleep(0.02)
+    if not stop(daemon):
+        complain(
+            f"the daemon (pid {daemon.pid}) was told to stop and still runs; `kill -9 {daemon.pid}` ends it"
+        )
+        return PROBLEMS
     if as_json:
         print_json({"ok": True, "pid": daemon.pid, "project": daemon.root})
     else:
         print(f"stopped {daemon.root} (pid {daemon.pid})")
     return OK
+
+
+def stop(daemon: Running) -> bool:
+    """Tell a daemon to end, and wait until it has; whether it did. One that ends meanwhile is as good."""
+    with contextlib.suppress(AdminError):
+        client(daemon).call("POST", "/stop")
+    deadline = time.monotonic() + STOP_SECONDS
+    while running(Path(daemon.root)) == daemon:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def why(project: Path | None, ident: str | None, *, as_json: bool) -> int:

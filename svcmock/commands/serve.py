@@ -1,11 +1,14 @@
 """The commands that read a project: serve it, check it, tell its variables, run a command against it."""
 
 import asyncio
+import contextlib
 import os
+import resource
 import shlex
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal, cast
@@ -15,9 +18,9 @@ import uvloop
 
 from svcmock import log
 from svcmock.commands import CANNOT_START, NOT_RUNNING, OK, PROBLEMS
-from svcmock.commands.ask import NotRunning, client, find
+from svcmock.commands.ask import NotRunning, client, find, here, stop
 from svcmock.commands.output import complain, print_json, table
-from svcmock.config import FILE
+from svcmock.config import FILE, load_graph
 from svcmock.daemon import Daemon, StartError
 from svcmock.model import Graph, Tcp
 from svcmock.project import load
@@ -25,8 +28,8 @@ from svcmock.protocol import Plugin
 from svcmock.registry import discover
 from svcmock.running import PRIVATE, AlreadyRunning, Lock, private_folder, running
 
-START_SECONDS = 600.0
-"""How long `svcmock up -d` waits for the daemon to be ready; reading a million routes takes its time."""
+MAX_FILES = 65536
+"""Open files that a daemon asks for."""
 
 
 def known_protocols() -> dict[str, Plugin]:
@@ -65,6 +68,8 @@ def _start_daemon(root: Path, lock: Lock, style: str, level: str, *, as_json: bo
         code = CANNOT_START
         try:
             code = _become_daemon(root, lock, writer, style, level)
+        except BaseException:  # noqa: BLE001  nothing else would tell of it; standard error is the log now
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(writer)
@@ -97,13 +102,17 @@ def _become_daemon(root: Path, lock: Lock, writer: int, style: str, level: str) 
 def _serve(root: Path, lock: Lock, sink: log.Sink, tell: Callable[[dict[str, object]], int]) -> int:
     plugins = known_protocols()
 
+    lock.claim()
+    _allow_many_connections()
+
     async def serve() -> int:
         daemon = Daemon(root, plugins, lock, sink)
         try:
             addresses = await daemon.start()
         except StartError as error:
             return tell({"reasons": error.reasons, "files": error.files})
-        tell({"services": addresses, "pid": os.getpid(), "project": str(root)})
+        warnings = [str(problem) for problem in daemon.problems]
+        tell({"services": addresses, "pid": os.getpid(), "project": str(root), "problems": warnings})
         await daemon.run()
         return OK
 
@@ -112,6 +121,14 @@ def _serve(root: Path, lock: Lock, sink: log.Sink, tell: Callable[[dict[str, obj
             return runner.run(serve())
     finally:
         lock.release()
+
+
+def _allow_many_connections() -> None:
+    """As many files as this user may have: the usual 1024 are fewer than a service's limit of connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell_start(result: Mapping[str, object], *, as_json: bool) -> int:
@@ -124,6 +141,8 @@ def _tell_start(result: Mapping[str, object], *, as_json: bool) -> int:
             complain(*(str(reason) for reason in (reasons if isinstance(reasons, list) else [])))
         return PROBLEMS if result.get("files") else CANNOT_START
     if not as_json:
+        problems = result.get("problems")
+        complain(*(problems if isinstance(problems, list) else []))
         table(("service", "address"), services.items())
         print(f"serving {result['project']} (pid {result['pid']})", flush=True)
     return OK
@@ -199,42 +218,34 @@ def env(project: Path | None, *, as_json: bool) -> int:
 
 def run(root: Path, argv: list[str], style: str, level: str) -> int:
     """Serve while a command runs; gives the command's exit code, 128 + n where signal n ended it."""
-    plugins = known_protocols()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # not to leave the daemon behind
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     daemon = running(root)
     ours = daemon is None
-    if daemon is None:
-        code = subprocess.run(  # noqa: S603  our own interpreter and module
-            [
-                sys.executable,
-                "-m",
-                "svcmock",
-                "up",
-                str(root),
-                "-d",
-                "--log-format",
-                style,
-                "--log-level",
-                level,
-            ],
-            stdout=sys.stderr,
-            check=False,
-        ).returncode
-        if code:
-            return code
-        daemon = running(root)
+    try:
+        if daemon is None:
+            options = ["--log-format", style, "--log-level", level]
+            command = [sys.executable, "-m", "svcmock", "up", str(root), "-d", *options]
+            code = subprocess.run(command, stdout=sys.stderr, check=False).returncode  # noqa: S603  ourselves
+            if code:
+                ours = False
+                return code
+            daemon = running(root)
         if daemon is None:
             complain(f"the daemon has ended already; see {root / PRIVATE / 'daemon.log'}")
             return CANNOT_START
-    try:
+        plugins = known_protocols()
         services = client(daemon).call("GET", "/status")["services"]
-        graph = load(root, plugins).graph
-        assert graph is not None
-        addresses = {name: service["address"] for name, service in services.items()}
-        environment = {**os.environ, **variables(graph, addresses, plugins)}
-        return _child(argv, environment)
+        graph, problems = load_graph(root, plugins)
+        if graph is None:
+            complain(*map(str, problems))
+            return PROBLEMS
+        addresses = {name: service["address"] for name, service in services.items() if name in graph.services}
+        return _child(argv, {**os.environ, **variables(graph, addresses, plugins)})
     finally:
-        if ours:
-            client(daemon).call("POST", "/stop")
+        daemon = daemon or running(root)
+        if ours and daemon is not None:
+            stop(daemon)
 
 
 def _child(argv: list[str], environment: Mapping[str, str]) -> int:
@@ -244,23 +255,25 @@ def _child(argv: list[str], environment: Mapping[str, str]) -> int:
         complain(f"cannot run {argv[0]}: {error.strerror}")
         return 127 if isinstance(error, FileNotFoundError) else 126
     # Ctrl-C reaches the command by itself; it decides what it means, and we stop when it has
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    terminate = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN)}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, lambda number, _: child.send_signal(number))
     try:
         code = child.wait()
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGTERM, terminate)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 
 
 # --- check and ca -------------------------------------------------------------------------------------
 
 
-def check(root: Path, *, as_json: bool) -> int:
+def check(project: Path | None, *, as_json: bool) -> int:
     """Report everything that is wrong with a project."""
     from svcmock.checks import cross_check
 
+    root = here(project)
     loaded = load(root, known_protocols())
     problems = [*loaded.problems]
     if not loaded.errors:
@@ -278,11 +291,12 @@ def check(root: Path, *, as_json: bool) -> int:
     return PROBLEMS if errors else OK
 
 
-def ca(root: Path) -> int:
+def ca(project: Path | None) -> int:
     """Print how to trust the project's certificate authority; makes it if it is not there."""
     from svcmock.net.ca import load_or_create_ca
     from svcmock.net.trust import trust_text
 
+    root = here(project)
     if not (root / FILE).exists():
         complain(f"there is no {FILE} in {root}")
         return PROBLEMS

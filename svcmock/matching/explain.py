@@ -1,8 +1,8 @@
 """Why nothing matched: the funnel, the nearest routes with every field that fails, an edit that would match.
 
 Uses the matcher's own checks, so that an explanation cannot disagree with the decision. It looks at a
-bounded set of candidates - the address's own routes, its neighbours in sorted order, the predicate routes
-that share most - and quotes values at a bounded length.
+bounded set of candidates - the routes whose keys stand beside the request's, the predicate routes that agree
+with it on most - and quotes values at a bounded length. `request` is the redacted one: nothing else is quoted.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,19 +12,30 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from svcmock.matching.index import Answer, Group, Index, Shapes
-from svcmock.matching.predicates import differences
+from svcmock.matching.edits import edit_of
+from svcmock.matching.index import Answer, Index, Shapes
+from svcmock.matching.predicates import differences, evaluate, hint_at
 from svcmock.model import RouteDoc
 from svcmock.protocol import Context, Difference, Doc, Explanation, Near, Request, Stage, SvcmockError
 
 MAX_CANDIDATES = 64
 MAX_NEAREST = 3
 MAX_DIFFERENCES = 20
+"""Failing fields that are shown of one route."""
+MAX_COMPARED = 1000
+"""Failing fields that are looked for in one route."""
 MAX_QUOTED = 200
 """Characters of a value that an explanation repeats."""
-MAX_EDIT = 4096
 
 Read: TypeAlias = Callable[[Answer], tuple[RouteDoc, Request]]
+Tell: TypeAlias = Callable[[Answer], str | None]
+
+
+class Asked(Struct, frozen=True):
+    """A request that misses: redacted, and in the `views` of it that predicates are tried on."""
+
+    request: Request
+    views: tuple[Request, ...]
 
 
 class Weighed(Struct, frozen=True):
@@ -32,84 +43,112 @@ class Weighed(Struct, frozen=True):
 
     cost: float
     answer: Answer
+    context: Context
     failed: tuple[Difference, ...]
     checks: int
     here: bool
 
 
 def explain(
-    index: Index, request: Request, head: Explanation, read: Read, hints: tuple[str, ...] = ()
+    index: Index, asked: Asked, head: Explanation, read: Read, tell: Tell, hints: tuple[str, ...] = ()
 ) -> Explanation:
-    """`head` with funnel, nearest routes and hints. `request` has its credentials already redacted."""
-    address = index.plugin.address(request)
-    live = dict(index.plugin.decisive(request, index.context))
-    weighed = []
-    for answer, context, here in islice(_candidates(index, address), MAX_CANDIDATES):
-        failed, checks = _failures(index, answer, context, request, read)
-        if failed:
-            cost = sum(_cost(difference, live) for difference in failed)
-            weighed.append(Weighed(cost, answer, tuple(failed), checks, here))
-    weighed.sort(key=lambda candidate: candidate.cost)
+    """`head` with funnel, nearest routes and hints. `tell`: what a route would answer, in a word."""
+    search = _Search(index, asked, read)
+    weighed = sorted(search.run(), key=lambda candidate: candidate.cost)
     best = weighed[:MAX_NEAREST]
     return msgspec.structs.replace(
         head,
-        funnel=_funnel(index.size, weighed),
-        nearest=tuple(_near(index, candidate, request, read) for candidate in best),
+        funnel=_funnel(index, asked.request, weighed),
+        nearest=tuple(_near(index, candidate, asked, read, tell) for candidate in best),
         hints=hints + _hints(best),
     )
 
 
-def _answers(slot: Answer | Shapes | Group) -> Iterator[Answer]:
-    """One answer per demand: those of a group demand the same."""
-    if isinstance(slot, Answer):
-        yield slot
-    elif isinstance(slot, Group):
-        yield slot.answers[0]
-    else:
-        for _, by_values in slot.by_names:
-            for found in by_values.values():
-                yield from _answers(found)
+class _Search:
+    """The candidates for one request, weighed. What many of them are compared with is worked out once."""
+
+    def __init__(self, index: Index, asked: Asked, read: Read) -> None:
+        self._index = index
+        self._asked = asked
+        self._read = read
+        self._shown = index.plugin.fields(asked.request, index.context)
+        self._views = [index.plugin.fields(view, index.context) for view in asked.views]
+        self._live: dict[int, Mapping[str, Doc]] = {}
+
+    def run(self) -> Iterator[Weighed]:
+        for answer, context, here in islice(self._candidates(), MAX_CANDIDATES):
+            failed, checks = self._failures(answer, context)
+            if failed:
+                # a template field that fails puts a route with predicates at another address
+                away = any(d.at == self._index.plugin.template_field for d in failed)
+                cost = sum(_cost(difference) for difference in failed)
+                yield Weighed(cost, answer, context, tuple(failed), checks, here and not away)
+
+    def _candidates(self) -> Iterator[tuple[Answer, Context, bool]]:
+        index = self._index
+        half = MAX_CANDIDATES // 2 if index.keys else MAX_CANDIDATES
+        for _, _matcher, found in index.predicates.near(self._views[0], half):
+            yield (found if isinstance(found, Answer) else found.answers[0]), index.context, True
+        address = index.plugin.address(self._asked.request)
+        for key in index.near_keys(index.plugin.key(self._asked.request, index.context), MAX_CANDIDATES):
+            own = key.partition(b"\0")[0]
+            for context, table in [(index.context, index.exact), *index.ignoring.get(own, ())]:
+                slot = table.get(key)
+                several = slot.found() if isinstance(slot, Shapes) else () if slot is None else (slot,)
+                for found in islice(several, MAX_CANDIDATES):
+                    # those of a group demand the same
+                    yield (found if isinstance(found, Answer) else found.answers[0]), context, own == address
+
+    def _failures(self, answer: Answer, context: Context) -> tuple[list[Difference], int]:
+        """Every failing field of a route, and how many fields it was compared on."""
+        if answer.matcher is None:
+            return self._exact_failures(answer, context)
+        matcher = answer.matcher
+        if any(evaluate(matcher, view) is not None for view in self._views):
+            return [], 0
+        # what fails in the view that comes nearest, quoted from the redacted request
+        failing = min((differences(matcher, view) for view in self._views), key=len)
+        shown = {(d.at, d.op): d for d in differences(matcher, self._shown)}
+        told = [shown.get((d.at, d.op)) or Difference(d.at, d.op, d.want) for d in failing]
+        return told, len(matcher.checks)
+
+    def _exact_failures(self, answer: Answer, context: Context) -> tuple[list[Difference], int]:
+        plugin, request = self._index.plugin, self._asked.request
+        try:
+            _, recorded = self._read(answer)
+        except SvcmockError:
+            return [], 0
+        live = self._live.get(id(context))
+        if live is None:
+            live = self._live[id(context)] = plugin.decisive(request, context)
+        want = plugin.decisive(plugin.redact(recorded, context), context)
+        failed = list(islice(_compare(want, live, ()), MAX_COMPARED))
+        present = plugin.present(request, answer.names, context) if answer.names else ()
+        for name, value, got in zip(answer.names, answer.values, present, strict=True):
+            if got != value:
+                failed.append(_condition(name, value, got))
+        return failed, len(want) + len(answer.names)
 
 
-def _candidates(index: Index, address: bytes) -> Iterator[tuple[Answer, Context, bool]]:
-    predicates = index.predicates.all[: MAX_CANDIDATES // 2 if index.keys else MAX_CANDIDATES]
-    exact = MAX_CANDIDATES - len(predicates)
-    for _, _matcher, found in predicates:
-        yield (found if isinstance(found, Answer) else found.answers[0]), index.context, True
-    for key in index.near_keys(address, exact):
-        own = key.partition(b"\0")[0]
-        tables = [(index.context, index.exact), *index.ignoring.get(own, ())]
-        for context, table in tables:
-            slot = table.get(key)
-            for answer in islice(_answers(slot), exact) if slot is not None else ():
-                yield answer, context, own == address
+def _condition(name: str, value: bytes, got: bytes | None) -> Difference:
+    want = _text(value)
+    if got is None:
+        return Difference(name, "equals", want)
+    return Difference(name, "equals", want, _text(got), hint_at(want, _text(got)))
 
 
-def _failures(
-    index: Index, answer: Answer, context: Context, request: Request, read: Read
-) -> tuple[list[Difference], int]:
-    """Every failing field of a route, and how many fields it was compared on."""
-    plugin = index.plugin
-    if answer.matcher is not None:
-        return differences(answer.matcher, plugin.fields(request, context)), len(answer.matcher.checks)
-    try:
-        _, recorded = read(answer)
-    except SvcmockError:
-        return [], 0
-    want = plugin.decisive(recorded, context)
-    failed = list(_compare(want, plugin.decisive(request, context), ()))
-    for name, value in zip(answer.names, answer.values, strict=True):
-        (got,) = plugin.present(request, (name,), context)
-        if got != value:
-            failed.append(Difference(name, "equals", _text(value), None if got is None else _text(got)))
-    return failed, len(want) + len(answer.names)
+_MISSING = object()
 
 
-def _compare(want: Doc, got: Doc, at: tuple[str, ...]) -> Iterator[Difference]:
+def _compare(want: object, got: object, at: tuple[str, ...]) -> Iterator[Difference]:
+    """The leaves at which two values differ; of a field that one side has not at all, those of the other."""
+    if len(at) == 1:
+        want = {} if want is _MISSING and isinstance(got, Mapping) and got else want
+        got = {} if got is _MISSING and isinstance(want, Mapping) and want else got
     if isinstance(want, Mapping) and isinstance(got, Mapping):
-        for name in {**want, **got}:
+        for name in dict.fromkeys((*want, *got)):
             yield from _compare(want.get(name, _MISSING), got.get(name, _MISSING), (*at, str(name)))
-    elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+    elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got) and at[0] != "query":
         for position, (one, other) in enumerate(zip(want, got, strict=True)):
             yield from _compare(one, other, (*at, str(position)))
     elif want is _MISSING:
@@ -117,100 +156,91 @@ def _compare(want: Doc, got: Doc, at: tuple[str, ...]) -> Iterator[Difference]:
     elif got is _MISSING:
         yield Difference(".".join(at), "equals", want, None)
     elif want != got or isinstance(want, bool) != isinstance(got, bool):
-        yield Difference(".".join(at), "equals", want, got, _hint(want, got))
+        yield Difference(".".join(at), "equals", want, got, hint_at(_single(want), _single(got)))
 
 
-_MISSING = object()
+def _single(value: object) -> object:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _hint(want: Doc, got: Doc) -> str | None:
-    if not (isinstance(want, str) and isinstance(got, str)):
-        return f"{type(want).__name__} against {type(got).__name__}" if type(want) is not type(got) else None
-    if want.rstrip("/") == got.rstrip("/"):
-        return "differs only by a trailing slash"
-    if want.lower() == got.lower():
-        return "differs only by upper and lower case"
-    if want.split() == got.split():
-        return "differs only by white space"
-    return None
-
-
-def _cost(difference: Difference, live: Mapping[str, Doc]) -> float:
+def _cost(difference: Difference) -> float:
     """How far one failing field is from passing: a near value weighs less than another thing altogether."""
     if difference.hint:
         return 0.5
     want, got = difference.want, difference.got
-    if isinstance(want, str) and isinstance(got, str) and difference.at in live:
+    if "." not in difference.at and isinstance(want, str) and isinstance(got, str):
         wants, gots = want.strip("/").split("/"), got.strip("/").split("/")
         same = sum(one == other for one, other in zip(wants, gots, strict=False))
         return 1 + 4 * (1 - same / max(len(wants), len(gots), 1))
     return 1.0
 
 
-def _near(index: Index, candidate: Weighed, request: Request, read: Read) -> Near:
+def _near(index: Index, candidate: Weighed, asked: Asked, read: Read, tell: Tell) -> Near:
     answer, failed = candidate.answer, candidate.failed
     doc, _ = read(answer)
-    status = doc.respond.get("status") if isinstance(doc.respond, dict) else None
     return Near(
         route=f"{answer.file}:{answer.line}" + (f"#{doc.name}" if doc.name else ""),
         passed=max(0, candidate.checks - len(failed)),
         of=max(candidate.checks, len(failed)),
         failed=tuple(_quoted(difference) for difference in failed[:MAX_DIFFERENCES]),
-        edit=_edit(index, doc, answer, failed, request),
-        would_answer=None if status is None else str(status),
+        edit=edit_of(index, doc, answer, candidate.context, failed, asked.request, asked.views),
+        would_answer=tell(answer),
     )
-
-
-def _edit(index: Index, doc: RouteDoc, answer: Answer, failed: tuple[Difference, ...], request: Request) -> Doc:
-    """What to change in the route's document so that it answers this request."""
-    edit: Doc
-    if answer.matcher is not None:
-        edit = {
-            "set": {f"match.{d.at}": d.got for d in failed if d.got is not None},
-            "remove": [f"match.{d.at}" for d in failed if d.got is None],
-        }
-        edit = {verb: what for verb, what in edit.items() if what}
-    elif all("." in d.at for d in failed):
-        edit = {"set": {"ignore": sorted({*doc.ignore, *(d.at for d in failed)})}}
-    else:
-        miss = index.plugin.miss(request, Explanation("", "", "", ""), index.context)
-        edit = {"set": {"request": index.plugin.dump(request, miss).request}}
-    return edit if len(msgspec.json.encode(edit)) <= MAX_EDIT else None
 
 
 def _hints(best: list[Weighed]) -> tuple[str, ...]:
     hints = []
     for candidate in best:
         where = f"{candidate.answer.file}:{candidate.answer.line}"
-        hints += [f"{d.at} {d.hint} ({where})" for d in candidate.failed if d.hint]
+        hints += [f"{_short(d.at)}: {d.hint} ({where})" for d in candidate.failed[:MAX_DIFFERENCES] if d.hint]
         if len(candidate.failed) == 1 and not candidate.failed[0].hint:
-            hints.append(f"only {candidate.failed[0].at} keeps {where} from answering")
+            hints.append(f"only {_short(candidate.failed[0].at)} keeps {where} from answering")
     return tuple(dict.fromkeys(hints))[:MAX_NEAREST]
 
 
-def _funnel(routes: int, weighed: list[Weighed]) -> tuple[Stage, ...]:
+def _funnel(index: Index, request: Request, weighed: list[Weighed]) -> tuple[Stage, ...]:
     """How the routes thin out: all, those of the address, then one stage for each part that fails."""
     here = [candidate for candidate in weighed if candidate.here]
-    stages = [Stage("address", routes, len(here))]
+    known = max(len(here), index.count_keys(index.plugin.address(request)))
+    stages = [Stage("address", index.size, known)]
+    if known > len(here):
+        stages.append(Stage("nearest", known, len(here)))
     while here:
         part = here[0].failed[0].at.split(".")[0]
         left = [candidate for candidate in here if candidate.failed[0].at.split(".")[0] != part]
-        stages.append(Stage(part, len(here), len(left)))
+        stages.append(Stage(part or here[0].failed[0].op, len(here), len(left)))
         here = left
     return tuple(stages)
 
 
 def _quoted(difference: Difference) -> Difference:
-    return msgspec.structs.replace(difference, want=_short(difference.want), got=_short(difference.got))
+    return Difference(
+        str(_short(difference.at)),
+        difference.op,
+        _short(difference.want),
+        _short(difference.got),
+        difference.hint,
+    )
 
 
 def _short(value: Doc) -> Doc:
+    """`value` at a bounded size, as any encoder takes it: JSON may bring lone surrogates and huge numbers."""
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else f"{str(value)[:MAX_QUOTED]}"
     if isinstance(value, str):
-        return value if len(value) <= MAX_QUOTED else value[:MAX_QUOTED] + "..."
-    if isinstance(value, dict | list):
+        shown = value if len(value) <= MAX_QUOTED else value[:MAX_QUOTED] + "..."
+        return shown.encode("utf-8", "backslashreplace").decode()
+    try:
         text = msgspec.json.encode(value).decode()
-        return value if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
-    return value
+        msgspec.msgpack.encode(value)
+    except (ValueError, OverflowError, RecursionError):
+        text = repr(value).encode("utf-8", "backslashreplace").decode()
+    else:
+        if len(text) <= MAX_QUOTED:
+            return value
+    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
 
 
 def _text(value: bytes) -> str:

@@ -5,17 +5,21 @@ the conditions the route holds (HTTP: the headers it lists). Routes with predica
 patterns and, below it, in a tree that splits on the equalities they demand, so that only routes that agree
 on those are evaluated.
 
-Order: an exact route before one with predicates; among exact ones more conditions first; among predicates
-by specificity; then by file order. Routes that demand the same thing are one `Group`, answered by policy.
+Order: an exact route before one with predicates; among exact ones those without noise of their own first, then
+more conditions first; among predicates by specificity; then by file order. Routes that demand the same thing
+are one `Group`, answered by policy.
 """
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from hashlib import blake2b
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Any, TypeAlias
 
-from svcmock.matching.predicates import Matcher, evaluate
+from svcmock.matching.operators import as_text
+from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, lookup
 from svcmock.model import Policy
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Doc, Plugin, Request
@@ -24,12 +28,16 @@ SPLIT_ABOVE = 4
 """A set of predicate routes larger than this is split on an equality where one tells them apart."""
 SPLIT_SHARE = 8
 """An equality must be demanded by at least one in so many routes to be split on: the tree stays shallow."""
+MAX_SPLITS = 64
+"""Levels of the tree of equalities; reached only by routes of which each demands something else."""
+MAX_STEPS = 4096
+"""Nodes that one search for near routes looks into."""
 
 
 class Answer:
     """One route as the index holds it. `doc` is its RouteDoc as MessagePack, decoded when first needed."""
 
-    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "values")
+    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "values")
 
     def __init__(
         self, file: str, line: int, doc: bytes, names: tuple[str, ...] = (), values: tuple[bytes, ...] = ()
@@ -39,6 +47,8 @@ class Answer:
         self.doc = doc
         self.names = names
         self.values = values
+        self.order = 0
+        """Its place among the routes of the service."""
         self.matcher: Matcher | None = None
         self.decision: Any = None
         """What the engine made of it; kept here so that a second hit finds it without a look-up."""
@@ -47,11 +57,13 @@ class Answer:
 class Group:
     """Several answers to one demand, in file order, and the policy that picks among them."""
 
-    __slots__ = ("answers", "identity", "policy")
+    __slots__ = ("alike", "answers", "identity", "policy")
 
     def __init__(self, answers: list[Answer], policy: Policy, key: bytes) -> None:
         self.answers = answers
         self.policy = policy
+        self.alike: bool | None = None
+        """Whether all answers say the same, so that turns make no difference; None until somebody asked."""
         digest = blake2b(key, digest_size=16)
         for answer in answers:
             digest.update(answer.doc)
@@ -69,6 +81,10 @@ class Shapes:
 
     def __init__(self) -> None:
         self.by_names: list[tuple[tuple[str, ...], dict[tuple[bytes, ...], Found]]] = []
+
+    def found(self) -> Iterator[Found]:
+        """Every answer, one per demand."""
+        return (found for _, by_values in self.by_names for found in by_values.values())
 
 
 Exact: TypeAlias = dict[bytes, "Answer | Shapes | Group"]
@@ -97,31 +113,59 @@ class Index:
             if found is not None:
                 return found
         if self.ignoring:
-            for own, exact in self.ignoring.get(plugin.address(request), ()):
-                slot = exact.get(plugin.key(request, own))
-                found = _select(slot, request, plugin, own) if slot is not None else None
-                if found is not None:
-                    return found
+            found = self._find_ignoring(request)
+            if found is not None:
+                return found
         if self.predicates.size:
             return self.predicates.find(plugin.fields(request, context))
         return None
 
-    def near_keys(self, address: bytes, most: int) -> Iterator[bytes]:
-        """Exact keys of `address`, then of its neighbours in sorted order, at most `most`."""
-        keys = self.keys
-        at = bisect_left(keys, address + b"\0")
-        end = at
-        while end < len(keys) and end - at < most and keys[end].startswith(address + b"\0"):
-            end += 1
-        yield from keys[at:end]
-        left, right, spent = at - 1, end, end - at
-        while spent < most and (left >= 0 or right < len(keys)):
-            if left >= 0:
-                yield keys[left]
-                left, spent = left - 1, spent + 1
-            if right < len(keys):
-                yield keys[right]
-                right, spent = right + 1, spent + 1
+    def _find_ignoring(self, request: Request) -> Found | None:
+        best: Found | None = None
+        for own, exact in self.ignoring.get(self.plugin.address(request), ()):
+            slot = exact.get(self.plugin.key(request, own))
+            found = None if slot is None else _select(slot, request, self.plugin, own)
+            if found is not None and (best is None or _rank(found) < _rank(best)):
+                best = found
+        return best
+
+    def near_keys(self, key: bytes, most: int) -> Iterator[bytes]:
+        """At most `most` exact keys around `key` in sorted order, those of its address before others."""
+        keys, address = self.keys, key.partition(b"\0")[0] + b"\0"
+        at = bisect_left(keys, key)
+        yield from islice(_around(keys, at, lambda near: near.startswith(address)), most)
+        start, end = self._range(address)
+        own = min(end - start, most)
+        for left, right in zip(range(start - 1, start - 1 - most, -1), range(end, end + most), strict=True):
+            for place in (left, right):
+                if 0 <= place < len(keys) and own < most:
+                    own += 1
+                    yield keys[place]
+
+    def count_keys(self, address: bytes) -> int:
+        """How many exact keys there are for `address`."""
+        start, end = self._range(address + b"\0")
+        return end - start
+
+    def _range(self, prefix: bytes) -> tuple[int, int]:
+        """Where the keys that begin with `prefix`, which ends in NUL, stand in `keys`."""
+        return bisect_left(self.keys, prefix), bisect_left(self.keys, prefix[:-1] + b"\1")
+
+
+def _around(keys: list[bytes], at: int, holds: Callable[[bytes], bool]) -> Iterator[bytes]:
+    """Outwards from `at`, to both sides in turn, as far as `holds` does."""
+    left, right = at - 1, at
+    while True:
+        can_right = right < len(keys) and holds(keys[right])
+        can_left = left >= 0 and holds(keys[left])
+        if can_right:
+            yield keys[right]
+            right += 1
+        if can_left:
+            yield keys[left]
+            left -= 1
+        if not (can_left or can_right):
+            return
 
 
 def _select(
@@ -134,12 +178,21 @@ def _select(
     if slot.__class__ is Group:
         return slot
     assert isinstance(slot, Shapes)
+    best: Found | None = None
     for names, by_values in slot.by_names:
+        if best is not None and len(names) < -_rank(best)[0]:
+            break
         values = plugin.present(request, names, context) if names else ()
         found = by_values.get(values)  # type: ignore[arg-type]  # a None among the values matches no key
-        if found is not None:
-            return found
-    return None
+        if found is not None and (best is None or _rank(found) < _rank(best)):
+            best = found
+    return best
+
+
+def _rank(found: Found) -> tuple[int, int]:
+    """Which of several exact answers wins, the lowest: more conditions, then file order."""
+    first = found.answers[0] if isinstance(found, Group) else found
+    return -len(first.names), first.order
 
 
 class Builder:
@@ -181,6 +234,7 @@ class Builder:
         self._note(answer, policy)
 
     def _note(self, answer: Answer, policy: Policy | None) -> None:
+        answer.order = self._index.size
         self._index.size += 1
         if policy is not None:
             self._policies[id(answer)] = policy
@@ -205,15 +259,20 @@ class Builder:
     def _settle(self, table: dict[bytes, Answer | list[Answer]]) -> Exact:
         exact: Exact = {}
         for key, value in table.items():
-            exact[key] = self._slot(key, value) if isinstance(value, list) else value
-            if not isinstance(value, list) and id(value) in self._policies and not value.names:
-                exact[key] = self._group([value], key)
+            if isinstance(value, list):
+                exact[key] = self._slot(key, value)
+            elif self._policy != "once" and id(value) not in self._policies:
+                exact[key] = value
+            else:
+                exact[key] = self._slot(key, [value]) if value.names else self._group([value], key)
         return exact
 
     def _slot(self, key: bytes, answers: list[Answer]) -> Answer | Shapes | Group:
         by_names: dict[tuple[str, ...], dict[tuple[bytes, ...], list[Answer]]] = {}
         for answer in answers:
             by_names.setdefault(answer.names, {}).setdefault(answer.values, []).append(answer)
+        if list(by_names) == [()]:
+            return self._group(answers, key)
         shapes = Shapes()
         for names, by_values in sorted(by_names.items(), key=lambda item: -len(item[0])):
             groups = {
@@ -247,7 +306,7 @@ class Split:
         self.others = others
 
 
-Node: TypeAlias = "Split | list[Ranked]"
+Node: TypeAlias = Split | list[Ranked]
 
 
 class Segments:
@@ -310,6 +369,24 @@ class Predicates:
                 return found
         return None
 
+    def near(self, fields: Mapping[str, Doc], most: int) -> Iterator[Ranked]:
+        """At most `most` routes, those first that agree with the request on most of what the index looks at."""
+        path = fields.get(self._field)
+        segments = path.split(self._separator) if isinstance(path, str) else []
+        heap: list[tuple[int, int, Segments | Node, int]] = [(0, 0, self._trie, 0), (0, 1, self._rest, 0)]
+        count = 2
+        for _ in range(MAX_STEPS):
+            if not heap or most <= 0:
+                return
+            cost, _order, node, depth = heappop(heap)
+            if isinstance(node, list):
+                yield from node[:most]
+                most -= len(node)
+                continue
+            for more, below, deeper in islice(_below(node, fields, segments, depth), 2 * most + 4):
+                heappush(heap, (cost + more, count, below, deeper))
+                count += 1
+
     def _nodes(self, fields: Mapping[str, Doc]) -> Iterator[Node]:
         yield self._rest
         path = fields.get(self._field)
@@ -323,24 +400,40 @@ class Predicates:
                     following.append(step.literal[segment])
                 if step.any is not None and segment:
                     following.append(step.any)
-            steps = following[:MAX_STEPS]
+            steps = following
             if not steps:
                 return
         for step in steps:
             yield step.ends
 
 
-MAX_STEPS = 1024
-"""Trie positions followed at once for one path; reached only by patterns made to overlap everywhere."""
+def _below(
+    node: Segments | Split, fields: Mapping[str, Doc], segments: list[str], depth: int
+) -> Iterator[tuple[int, "Segments | Node", int]]:
+    """What stands below a node: by how much it differs from the request, the agreeing first."""
+    if isinstance(node, Split):
+        agreeing = _values(fields, node.at)
+        yield from ((0, node.by_value[value], depth) for value in agreeing if value in node.by_value)
+        yield 0, node.others, depth
+        yield from ((1, below, depth) for value, below in node.by_value.items() if value not in agreeing)
+        return
+    here = segments[depth] if depth < len(segments) else None
+    if here is not None and here in node.literal:
+        yield 0, node.literal[here], depth + 1
+    if node.any is not None:
+        yield int(not here), node.any, depth + 1
+    if node.ends:
+        yield abs(len(segments) - depth), node.ends, depth
+    yield from ((1, below, depth + 1) for name, below in node.literal.items() if name != here)
 
 
-def _split(routes: list[Ranked]) -> Node:
-    if len(routes) <= SPLIT_ABOVE:
+def _split(routes: list[Ranked], levels: int = MAX_SPLITS) -> Node:
+    if len(routes) <= SPLIT_ABOVE or not levels:
         return routes
     uses: Counter[tuple[str, ...]] = Counter()
     kinds: dict[tuple[str, ...], set[Hashable]] = defaultdict(set)
     for _, matcher, _found in routes:
-        for at, value in matcher.equalities:
+        for at, value in dict(matcher.equalities).items():
             uses[at] += 1
             kinds[at].add(equality_key(value))
     telling = [
@@ -354,11 +447,13 @@ def _split(routes: list[Ranked]) -> Node:
     by_value: dict[Hashable, list[Ranked]] = defaultdict(list)
     others: list[Ranked] = []
     for ranked in routes:
-        values = [equality_key(value) for at, value in ranked[1].equalities if at == best]
-        (by_value[values[0]] if values else others).append(ranked)
-    if len(by_value) <= 1 and not others:
-        return routes
-    return Split(best, {value: _split(some) for value, some in by_value.items()}, _split(others))
+        demanded = dict(ranked[1].equalities)
+        if best in demanded:
+            by_value[equality_key(demanded[best])].append(ranked)
+        else:
+            others.append(ranked)
+    below = {value: _split(some, levels - 1) for value, some in by_value.items()}
+    return Split(best, below, _split(others, levels - 1))
 
 
 def _collect(node: Node, fields: Mapping[str, Doc], into: list[Ranked]) -> None:
@@ -372,20 +467,14 @@ def _collect(node: Node, fields: Mapping[str, Doc], into: list[Ranked]) -> None:
 
 
 def _values(fields: Mapping[str, Doc], at: tuple[str, ...]) -> set[Hashable]:
-    """What stands at a field path, as the values an equality may name; a list gives each of its scalars."""
-    value: Doc = fields
-    for part in at:
-        if isinstance(value, list):
-            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
-        else:
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if value is None:
-            break
-    found: set[Hashable] = set()
-    for item in value if isinstance(value, list) else (value,):
-        if isinstance(item, str | int | float | bool) or item is None:
-            found.add(equality_key(item))
-    return found
+    """What stands at a field path, as the values an equality may name; of several texts, each."""
+    value = lookup(fields, at)
+    many = isinstance(value, list) and len(at) == 2 and at[0] in MULTIVALUED
+    return {
+        equality_key(item if at[0] in DATA else as_text(item))
+        for item in (value if many else (value,))
+        if isinstance(item, str | int | float)
+    }
 
 
 def equality_key(value: Doc) -> Hashable:

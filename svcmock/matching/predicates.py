@@ -400,7 +400,7 @@ def _difference(demand: Demand, fields: Fields) -> Difference:
     hint = None
     if isinstance(demand, Check):
         single = got[0] if demand.many and isinstance(got, list) and len(got) == 1 else got
-        hint = _hint_missing(demand.at, fields) if got is MISSING else _hint(demand.want, single)
+        hint = _hint_missing(demand.at, fields) if got is MISSING else hint_at(demand.want, single)
     shown = None if got is MISSING else _shown(got, 4)
     return Difference(".".join(demand.at), demand.op, _shown(demand.want, 8), shown, hint)
 
@@ -413,7 +413,8 @@ def _hint_missing(at: FieldPath, fields: Fields) -> str | None:
     return None if near is None else f"there is `{near}`: upper and lower case differ"
 
 
-def _hint(want: Doc, got: Any) -> str | None:
+def hint_at(want: Doc, got: Any) -> str | None:
+    """What makes two values that differ look alike, in words; None where nothing does."""
     if isinstance(want, str) and isinstance(got, str) and want != got:
         if want.rstrip("/") == got.rstrip("/"):
             return "a trailing slash differs"

@@ -31,6 +31,8 @@ FILE_PIECE = 256 * 1024
 """Bytes read from a body file at a time."""
 JOURNAL_REQUEST_MAX = 64 * 1024
 """A request larger than this is kept in the journal as its summary."""
+READ_AHEAD = 64 * 1024
+"""Bytes taken from a client while its answer is delayed; then it waits too."""
 LINGER = 2.0
 """Seconds that a client we are done with gets to close its side."""
 EXPLAINED_PER_SECOND = 50
@@ -60,6 +62,11 @@ class Serving:
         """Serve by these routes from the next request on."""
         self.responder = responder
         self.memo = Memo()
+        others: dict[int, Memo] = {}
+        for connection in self.connections:
+            made = connection.context
+            alike = (made.options, made.pace) == (responder.context.options, responder.context.pace)
+            connection.memo = self.memo if alike else others.setdefault(id(made), Memo())
 
     def decide(self, request: Request, size: int) -> Decision:
         """Decide and enter into the journal."""
@@ -67,6 +74,8 @@ class Serving:
         problem = ""
         try:
             decision = self.responder.decide(request)
+            if decision is not None and decision.files:
+                _check_files(decision)
         except Unservable as error:
             decision, problem = None, str(error)
         if decision is None:
@@ -100,13 +109,28 @@ class Serving:
         return decision
 
 
+def _check_files(decision: Decision) -> None:
+    """Before a head promises their size: whether the files of a reply are as they were. Raises Unservable."""
+    for blob in decision.files:
+        try:
+            size = os.stat(blob.path).st_size  # noqa: PTH116  on the path of every such hit
+            why = "" if size >= blob.offset + blob.size else "is shorter than when it was loaded"
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        if why:
+            raise Unservable(f"route {decision.outcome.route} cannot answer: {blob.path} {why}")
+
+
 class Connection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         responder = serving.responder
-        self._session: Session = responder.plugin.session(responder.context)
+        self.context = responder.context
+        """What the session was made with, whatever is reloaded: to another one, equal bytes may mean else."""
+        self.memo = serving.memo
+        self._session: Session = responder.plugin.session(self.context)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = _UNCONNECTED
         self._queue: deque[Out] = deque()
@@ -116,9 +140,13 @@ class Connection(asyncio.Protocol):
         self._spools: Spools | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._full = False
+        self._ahead = 0
+        """Bytes the client sent while an answer waits for its time."""
         self._reading = True
         self._closing = False
         self._ended = False
+        self._unsent = 0
+        """Bytes that the client had not taken when it was last looked at."""
         self._running = False
         self._facts: list[tuple[Request, Outcome, int]] | None = None
         self.progress = self._loop.time()
@@ -129,12 +157,16 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         serving = self._serving
         if len(serving.connections) >= serving.responder.service.limits.connections:
+            if not serving.refused:
+                log.warning("the limit of connections is reached", service=serving.responder.service.name)
             serving.refused += 1
             self._closing = True
             self._transport.abort()
             return
         serving.connections.add(self)
-        self._do(self._session.opened())
+        self._safely(lambda: self._do(self._session.opened()))
+        if serving.draining:
+            self.drain()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -142,18 +174,24 @@ class Connection(asyncio.Protocol):
         self.progress = self._loop.time()
         session = self._session
         before = session.at_rest
-        if before is None:
-            self._do(session.received(data))
-            return
-        serving = self._serving
-        known = serving.memo.get(before, data)
-        if known is not None:
-            now = time.time()
-            for request, outcome, size in known.facts:
-                serving.journal.add(now, request, outcome, size)
-            self._transport.write(known.wire)
-            return
-        self._learn(before, data)
+        if before is not None and not self._queue and self._file is None:
+            serving = self._serving
+            known = self.memo.get(before, data)
+            if known is not None:
+                now = time.time()
+                for request, outcome, size in known.facts:
+                    serving.journal.add(now, request, outcome, size)
+                self._transport.write(known.wire)
+                return
+        else:
+            before = None
+        if self._timers:
+            self._ahead += len(data)
+        try:
+            self._learn(before, data)
+        except Exception:
+            log.exception("a connection was given up", service=self._serving.responder.service.name)
+            self._transport.abort()
 
     def eof_received(self) -> bool:
         self._ended = True
@@ -170,7 +208,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._full = False
         self.progress = self._loop.time()
-        self._do(())
+        self._safely(lambda: self._do(()))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._closing = True
@@ -192,9 +230,13 @@ class Connection(asyncio.Protocol):
 
         One that waits for us, or rests between messages, is left alone.
         """
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self.progress = now  # slowly, but it reads
+        self._unsent = unsent
         if now - self.progress < idle:
             return
-        if self._transport.get_write_buffer_size():
+        if unsent:
             log.info("closed a client that does not read", service=self._serving.responder.service.name)
             self._transport.abort()
         elif not (self._closing or self._timers) and self._session.at_rest is None:
@@ -210,10 +252,10 @@ class Connection(asyncio.Protocol):
 
     # --- outs become I/O ---
 
-    def _learn(self, before: object, data: bytes) -> None:
+    def _learn(self, before: object | None, data: bytes) -> None:
         """The slow path; remembers what it did if the same bytes will always give the same."""
-        memo = self._serving.memo
-        if not memo.wants(before, data):
+        memo = self.memo
+        if before is None or not memo.wants(before, data):
             self._do(self._session.received(data))
             return
         facts: list[tuple[Request, Outcome, int]] = []
@@ -245,7 +287,12 @@ class Connection(asyncio.Protocol):
             self._running = False
         if queue and not self._full and self._file is None:
             return self._do(())
-        self._hold_reading(self._full or bool(queue) or self._file is not None)
+        if not self._timers:
+            self._ahead = 0
+        busy = self._full or bool(queue) or self._file is not None
+        self._hold_reading(busy or self._ahead > READ_AHEAD)
+        if self._spools is not None and not busy and self._session.at_rest is not None:
+            self._spools.close()
         return wire
 
     def _step(self, out: Out) -> None:
@@ -287,6 +334,14 @@ class Connection(asyncio.Protocol):
         else:
             self._queue.extendleft(reversed(self._session.answered(ask, decision.reply)))
 
+    def _safely(self, act: Callable[[], object]) -> None:
+        """A mistake in a protocol costs the connection it is made on, and no other."""
+        try:
+            act()
+        except Exception:
+            log.exception("a connection was given up", service=self._serving.responder.service.name)
+            self._transport.abort()
+
     def _forget(self) -> None:
         """What happens now is not a function of the bytes received alone: do not remember it."""
         self._facts = None
@@ -306,7 +361,7 @@ class Connection(asyncio.Protocol):
             self._timers.discard(timer)
             if not self._closing:
                 self.progress = self._loop.time()
-                act()
+                self._safely(act)
 
         timer = self._loop.call_later(after, fire)
         self._timers.add(timer)
@@ -363,7 +418,14 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write_eof()
             self._hold_reading(False)
-            self._timers.add(self._loop.call_later(LINGER, self._transport.close))
+            self._timers.add(self._loop.call_later(LINGER, self._linger))
+
+    def _linger(self) -> None:
+        """To close over bytes the client still sends resets the connection: not before it has all of ours."""
+        if self._transport.get_write_buffer_size():
+            self._timers.add(self._loop.call_later(LINGER, self._linger))
+        else:
+            self._transport.close()
 
 
 class _Unconnected(asyncio.Transport):

@@ -5,6 +5,7 @@ a handshake begins with 0x16, which opens no plaintext protocol that a service m
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -113,7 +114,6 @@ class Listener:
         self._accepting: asyncio.Task[None] | None = None
         self._silent: set[asyncio.Task[None]] = set()
         self._path = sock.getsockname() if sock.family == socket.AF_UNIX else None
-        self._handed_over = False
 
     @property
     def address(self) -> str:
@@ -125,8 +125,11 @@ class Listener:
 
     def duplicate(self) -> socket.socket:
         """The same listening socket for another listener, which takes over when this one stops."""
-        self._handed_over = True
         return self._sock.dup()
+
+    def secure(self, tls: ssl.SSLContext) -> None:
+        """Clients that come from now on see this context's certificates. Only for a listener that has TLS."""
+        self._tls = tls
 
     async def start(self) -> None:
         """Accept clients from now on."""
@@ -137,8 +140,8 @@ class Listener:
         else:
             self._accepting = loop.create_task(self._accept())
 
-    async def stop(self) -> None:
-        """Accept no more; connections that were made go on."""
+    async def stop(self, *, inherited: bool = False) -> None:
+        """Accept no more; connections that were made go on. `inherited`: another listens here."""
         if self._server is not None:
             self._server.close()
         if self._accepting is not None:
@@ -146,8 +149,9 @@ class Listener:
         for task in self._silent:
             task.cancel()
         self._sock.close()
-        if self._path is not None and not self._handed_over:
-            os.unlink(self._path)  # noqa: PTH108  as quick as the close above it
+        if self._path is not None and not inherited:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)  # noqa: PTH108  as quick as the close above it
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,8 @@
 
 Bounded in entries and bytes. Requests that are never sent twice must neither grow it nor push out those
 that are: an entry is made at the second sight of its bytes, and first sights are remembered as hashes only.
+A full memory takes nothing more, so that many hot requests do not push out one another; it starts anew when
+so many others were sent twice that what it holds is probably of yesterday.
 """
 
 from typing import Any
@@ -16,6 +18,8 @@ MAX_BYTES = 16 * 2**20
 MAX_REQUEST = 4096
 MAX_REPLY = 128 * 1024
 MAX_SIGHTS = 16384
+MAX_TURNED_AWAY = 65536
+"""Second sights that a full memory turns away before it starts anew."""
 
 
 class Known(Struct, frozen=True):
@@ -28,12 +32,14 @@ class Known(Struct, frozen=True):
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
-    __slots__ = ("_bytes", "_known", "_sights")
+    __slots__ = ("_bytes", "_full", "_known", "_sights", "_turned_away")
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, bytes], Known] = {}
         self._sights: set[int] = set()
         self._bytes = 0
+        self._full = False
+        self._turned_away = 0
 
     def get(self, rest: object, data: bytes) -> Known | None:
         return self._known.get((rest, data))
@@ -44,7 +50,7 @@ class Memo:
             return False
         sight = hash((rest, data))
         if sight in self._sights:
-            return True
+            return self._takes_more()
         if len(self._sights) >= MAX_SIGHTS:
             self._sights.clear()
         self._sights.add(sight)
@@ -53,10 +59,26 @@ class Memo:
     def put(
         self, rest: object, data: bytes, wire: bytes, facts: tuple[tuple[Request, Outcome, int], ...]
     ) -> None:
-        if len(wire) > MAX_REPLY:
+        """Remember, unless it is too large or there is no room."""
+        cost = len(data) + len(wire)
+        if len(wire) > MAX_REPLY or self._full:
+            return
+        if len(self._known) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
+            self._full = True
             return
         self._known[rest, data] = Known(wire, facts)
-        self._bytes += len(data) + len(wire)
-        while len(self._known) > MAX_ENTRIES or self._bytes > MAX_BYTES:
-            oldest = next(iter(self._known))
-            self._bytes -= len(oldest[1]) + len(self._known.pop(oldest).wire)
+        self._bytes += cost
+
+    def _takes_more(self) -> bool:
+        if not self._full:
+            return True
+        self._turned_away += 1
+        if self._turned_away < MAX_TURNED_AWAY:
+            return False
+        self._known.clear()
+        self._bytes = self._turned_away = 0
+        self._full = False
+        return True
+
+    def __len__(self) -> int:
+        return len(self._known)

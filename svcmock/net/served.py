@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from svcmock.engine import Responder
@@ -43,14 +44,36 @@ class Served:
     async def start(self) -> None:
         await self.listener.start()
 
+    def can_become(self, responder: Responder) -> bool:
+        """Whether `prepare` can do it: same socket, same protocol, TLS or none as now."""
+        new, old = responder.service, self.service
+        same_tls = (new.tls is None) is (old.tls is None) and _plain(new) is _plain(old)
+        return (new.listen, new.protocol) == (old.listen, old.protocol) and same_tls
+
+    def prepare(self, responder: Responder, ca: Ca | None) -> Callable[[], None]:
+        """Read the certificates again, all that can fail; gives what then switches over. Raises Invalid.
+
+        Connections that were made go on. They keep the protocol options that they began with.
+        """
+        self._ca = ca or self._ca
+        tls, _ = self._context(responder)
+
+        def switch() -> None:
+            if tls is not None:
+                self.listener.secure(tls)
+            self.serving.replace(responder)
+
+        return switch
+
     def check_idle(self, now: float) -> None:
         idle = self.service.limits.idle
         for connection in tuple(self.serving.connections):
             connection.check_idle(now, idle)
 
-    async def stop(self) -> None:
+    async def stop(self, *, inherited: bool = False) -> None:
         """Accept no more, let answers under way finish, then end every connection."""
-        await self.listener.stop()
+        self.serving.draining = True
+        await self.listener.stop(inherited=inherited)
         connections = self.serving.connections
         for connection in tuple(connections):
             connection.drain()
@@ -58,5 +81,13 @@ class Served:
         deadline = loop.time() + self.service.limits.drain
         while connections and loop.time() < deadline:  # noqa: ASYNC110  connections end on their own
             await asyncio.sleep(0.01)
-        for connection in tuple(connections):
+        self.abort()
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for connection in tuple(self.serving.connections):
             connection.abort()
+
+
+def _plain(service: Service) -> bool:
+    return service.tls is None or service.tls.plain

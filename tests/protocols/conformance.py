@@ -57,7 +57,7 @@ def _settle(session: Session, new: Sequence[Out], answer: Answer, outs: list[Out
         out = waiting.pop(0)
         outs.append(out)
         if isinstance(out, Ask):
-            waiting.extend(session.answered(out, answer(out.request)))
+            waiting[:0] = session.answered(out, answer(out.request))  # at once, as the driver does
         elif isinstance(out, Wake):
             waiting.extend(session.woke(out.token))
 

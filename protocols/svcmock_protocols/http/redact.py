@@ -73,9 +73,13 @@ class TooManyError(Exception):
 
 
 def redact_exchange(
-    request: Request, reply: Reply, token: Token, known: Rules | None = None
+    request: Request,
+    reply: Reply,
+    token: Token,
+    known: Rules | None = None,
+    spooled: Mapping[bytes, bytes] | None = None,
 ) -> tuple[Request, Reply]:
-    """Both as they are recorded. Raises TooManyError.
+    """Both as they are recorded. `spooled` are the credentials of bodies on disk. Raises TooManyError.
 
     The reply is searched for the credentials of both. The request is searched for its own alone, as a live
     one can be: what only its reply makes a credential, the client had said openly and is matched by.
@@ -84,7 +88,7 @@ def redact_exchange(
     found: Found = {}
     hidden = _hide_request(request, token, found, known)
     request = _echo_request(hidden, Echo(found)) if found else hidden
-    return request, redact_reply(reply, found, token, known)
+    return request, redact_reply(reply, {**found, **(spooled or {})}, token, known)
 
 
 def redact_request(request: Request, token: Token, known: Rules | None = None) -> Request:
@@ -105,7 +109,10 @@ def _all_alike(request: Request, token: Token) -> Request:
         return [(*match.span(), token(match[0])) for match in _TOKENS.finditer(text)]
 
     edited = _edit_body(request, find)
-    block, target = _apply(edited.block, find(edited.block)), _apply(edited.target, find(edited.target))
+    block, target = (
+        apply_edits(edited.block, find(edited.block)),
+        apply_edits(edited.target, find(edited.target)),
+    )
     return replace(edited, block=block, target=target)
 
 
@@ -145,7 +152,7 @@ def canonical_credential(lower_name: bytes, value: bytes, token: Token, known: R
     known = known or _DEFAULT
     if lower_name not in known.headers:
         if lower_name in URL_HEADERS:
-            return _apply(value, _url_edits(value, token, {}, known))
+            return apply_edits(value, _url_edits(value, token, {}, known))
         return value
     hidden = hide(lower_name, value, token, {}, known)
     if lower_name == b"cookie":
@@ -168,7 +175,7 @@ def _name_of(pair: bytes) -> bytes:
 def _hide_request(request: Request, token: Token, found: Found, known: Rules) -> Request:
     hidden = _hide_message(request, token, found, known)
     edits = _url_edits(request.target, token, found, known)
-    return replace(hidden, target=_apply(request.target, edits)) if edits else hidden
+    return replace(hidden, target=apply_edits(request.target, edits)) if edits else hidden
 
 
 def _hide_reply(reply: Reply, token: Token, found: Found, known: Rules) -> Reply:
@@ -185,7 +192,7 @@ def _hide_interim(interim: Interim, token: Token, found: Found, known: Rules) ->
 def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -> _Message:
     kinds = values(message.block, b"content-type")
     kind = kinds[0].lower() if kinds else b""
-    edited = _edit_body(message, lambda plain: _body_edits(plain, kind, token, found, known))
+    edited = _edit_body(message, lambda plain: member_edits(plain, kind, token, found, known))
     block = _hide_block(edited.block, token, found, known)
     trailers = _hide_block(edited.trailers, token, found, known)
     if block == edited.block and trailers == edited.trailers:
@@ -214,7 +221,7 @@ def _hide_lines(block: bytes, token: Token, known: Rules) -> tuple[bytes, Found]
         if lower in known.headers:
             hidden = hide(lower, core, token, noted, known)
         else:
-            hidden = _apply(core, _url_edits(core, token, noted, known))
+            hidden = apply_edits(core, _url_edits(core, token, noted, known))
         return name + colon + hidden + value[len(core) :]
 
     return known.line.sub(line, block), noted
@@ -243,7 +250,8 @@ def _pair_edits(
     return edits
 
 
-def _body_edits(plain: bytes, kind: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+def member_edits(plain: bytes, kind: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
+    """Where members of a decoded body hold credentials, noted in `found`. `kind`: lower-case media type."""
     if kind.startswith(b"application/x-www-form-urlencoded"):
         return _pair_edits(plain, _FORM_MEMBER, token, found, known)
     edits = _json_edits(plain, token, found, known)
@@ -313,6 +321,14 @@ class Echo:
         self._pattern: re.Pattern[bytes] | None = None
         self.longest = max(map(len, self._tokens), default=1)
         self._carry = b""
+        self.touched = False
+        """Whether a stream that was fed had any of them in it."""
+
+    def knowing(self, found: Mapping[bytes, bytes]) -> "Echo":
+        """One that looks for these instead, from here on in the same stream. Raises TooManyError."""
+        other = Echo(found)
+        other._carry, other.touched = self._carry, self.touched
+        return other
 
     def __bool__(self) -> bool:
         return bool(self._tokens)
@@ -330,21 +346,24 @@ class Echo:
         return [(*match.span(), self._tokens[match[0]]) for match in self._pattern.finditer(data)]
 
     def apply(self, data: bytes) -> bytes:
-        return _apply(data, self.edits(data))
+        return apply_edits(data, self.edits(data))
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes of a stream. The last few are held back: a credential may have begun in them."""
         data = self._carry + data
         safe = max(len(data) - self.longest + 1, 0)
         edits = [edit for edit in self.edits(data) if edit[0] < safe]
+        self.touched = self.touched or bool(edits)
         cut = max(safe, edits[-1][1]) if edits else safe
         self._carry = data[cut:]
-        return _apply(data[:cut], edits)
+        return apply_edits(data[:cut], edits)
 
     def flush(self) -> bytes:
         """What was held back, at the end of the stream."""
         rest, self._carry = self._carry, b""
-        return self.apply(rest)
+        clean = self.apply(rest)
+        self.touched = self.touched or clean != rest
+        return clean
 
 
 @lru_cache(maxsize=1024)
@@ -408,7 +427,8 @@ def _in_order(edits: list[Edit]) -> list[Edit]:
     return kept
 
 
-def _apply(text: bytes, edits: list[Edit]) -> bytes:
+def apply_edits(text: bytes, edits: list[Edit]) -> bytes:
+    """The text with its edits made."""
     if not edits:
         return text
     pieces: list[bytes] = []
@@ -434,7 +454,7 @@ def _edit_body(message: _Message, find: Callable[[bytes], list[Edit]]) -> _Messa
     if plain is None:
         plain, coding = body, b""
     edits = find(plain)
-    made = _apply(plain, edits)
+    made = apply_edits(plain, edits)
     if made == plain:
         return message
     coded = encode(made, coding) if coding else made

@@ -119,7 +119,8 @@ def _connection(reply: Reply, version: bytes, *, asked_to_stay: bool, closing: b
     """With the Connection field that this client needs in order to know what becomes of the connection."""
     options = connection_options(values(reply.block, b"connection"))
     if closing:
-        told = b"close" in options or not asked_to_stay or version == b"1.0" or reply.framing == "close"
+        old = b"1.0" in (version, reply.version)
+        told = b"close" in options or not asked_to_stay or old or reply.framing == "close"
         if b"keep-alive" not in options and told:
             return reply
         block = without(reply.block, b"connection", b"keep-alive") + b"Connection: close\r\n"

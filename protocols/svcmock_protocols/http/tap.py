@@ -45,16 +45,16 @@ from svcmock_protocols.http.codec import (
     without,
 )
 from svcmock_protocols.http.coding import MAX_DECODED, accepted, coding_of
-from svcmock_protocols.http.credentials import rules
+from svcmock_protocols.http.credentials import Found, rules
 from svcmock_protocols.http.messages import Interim, Options, Reply, Request
 from svcmock_protocols.http.redact import (
-    Echo,
     TooManyError,
     redact_exchange,
     scaled,
     secrets_of,
     with_length,
 )
+from svcmock_protocols.http.sieve import Sieve, sieve_of
 from svcmock_protocols.http.watched import Body, Cuts
 
 MAX_PENDING: Final = 1000
@@ -83,6 +83,7 @@ class _Asked(Struct):
     took: float = 0.0
     interim: tuple[Interim, ...] = ()
     reply: Reply = Reply(status=0)
+    spooled: Found = {}
     why: str = ""
 
 
@@ -226,7 +227,7 @@ class HttpTap:
             (ident, "request"),
             (self._options.max_body_memory, MAX_DECODED),
             coding_of(request.block),
-            lambda start: Echo(secrets_of(replace(request, body=start), self._token, self._known)),
+            lambda start: sieve_of(request, start, self._token, self._known),
             unfolds=True,
         )
         hosts = values(request.block, b"host")
@@ -335,15 +336,15 @@ class HttpTap:
             negotiated=not coding or accepted(asked.request.block, coding),
         )
 
-        def secrets(start: bytes) -> Echo:
-            found = secrets_of(asked.request, self._token, self._known)
-            return Echo(found | secrets_of(replace(asked.reply, body=start), self._token, self._known))
+        def sieve(start: bytes) -> Sieve:
+            found = secrets_of(asked.request, self._token, self._known) | asked.body.found
+            return sieve_of(asked.reply, start, self._token, self._known, found)
 
         sizes = (self._options.max_body_memory, max(MAX_DECODED, self._options.max_body))
         self._telling = _Telling(
             asked,
             body_reader(reply.framing, head.length, max(MAX_BODY, self._options.max_body), padded=True),
-            Body((asked.id, "reply"), sizes, coding, secrets, unfolds=False),
+            Body((asked.id, "reply"), sizes, coding, sieve, unfolds=False),
             Cuts(at, chunked=reply.framing == "chunked"),
         )
         if reply.framing == "none" or self._telling.reader.done:
@@ -362,6 +363,7 @@ class HttpTap:
             reply = replace(reply, block=with_length(reply.block, body.size))
         asked.reply = replace(reply, body=body, chunks=chunks, trailers=telling.reader.trailers)
         asked.told = True
+        asked.spooled = asked.body.found | telling.body.found
         asked.why = asked.why or telling.body.why
         self._telling = None
         self._queue.popleft()
@@ -377,7 +379,9 @@ class HttpTap:
             self._lose(asked, asked.why, out, skipped=True)
             return
         try:
-            request, reply = redact_exchange(asked.request, asked.reply, self._token, self._known)
+            request, reply = redact_exchange(
+                asked.request, asked.reply, self._token, self._known, asked.spooled
+            )
         except TooManyError:
             self._lose(asked, "more credentials than can be looked for", out, skipped=True)
             return

@@ -1,9 +1,9 @@
 """A body that passes by a recorder: kept, or spooled without its credentials, and how it was cut in time.
 
 Decides what is held: up to a limit the body itself, beyond it nothing but what a search across two pieces
-needs. A large body goes to disk piece by piece with the credentials known by then already replaced. Of a
+needs. A large body goes to disk piece by piece with its credentials already replaced (`sieve`). Of a
 request with a content coding the decoded bytes are spooled, as they decide a match; of a reply the coded ones,
-as they are served again, and if a credential shows up inside them the exchange is not recorded.
+as they are served again, and if there is a credential inside them the exchange is not recorded.
 """
 
 import hashlib
@@ -12,8 +12,10 @@ from typing import Final
 
 from svcmock.protocol import Spool, Spooled
 from svcmock_protocols.http.coding import CodingError, Unfold, codings, known, unfold
+from svcmock_protocols.http.credentials import Found
 from svcmock_protocols.http.messages import Chunk
-from svcmock_protocols.http.redact import Echo, TooManyError
+from svcmock_protocols.http.redact import TooManyError
+from svcmock_protocols.http.sieve import Sieve, TooLongError
 
 MIN_GAP: Final = 0.002
 """Seconds between two pieces below which they came together: networks and schedulers do that."""
@@ -76,15 +78,14 @@ class Body:
     """One body as it passes. When it has ended, `why` says why it cannot be recorded, if it cannot."""
 
     __slots__ = (
-        "_carry",
         "_decoded",
-        "_echo",
         "_hash",
         "_held",
         "_layers",
         "_limit",
         "_most",
-        "_secrets",
+        "_sieve",
+        "_sieved",
         "_spooled",
         "_token",
         "_unfolds",
@@ -96,71 +97,86 @@ class Body:
         token: Hashable,
         sizes: tuple[int, int],
         coding: bytes,
-        secrets: Callable[[bytes], Echo],
+        sieve: Callable[[bytes], Sieve],
         *,
         unfolds: bool,
     ) -> None:
         """Watch a body whose spooled bytes are known by `token`.
 
-        `sizes`: what is held at most, and what a body may unfold into. `secrets` gives, from the start of
-        an uncoded body, what must not be spooled. `unfolds`: spool the body without its coding.
+        `sizes`: what is held at most, and what a body may unfold into. `sieve` makes, from the start of
+        an uncoded body, what keeps credentials from being spooled. `unfolds`: spool the body without its coding.
         """
         self._token = token
         self._limit, self._most = sizes
-        self._secrets = secrets
+        self._sieve = sieve
         self._unfolds = unfolds
         self._held = bytearray()
         self._layers = [unfold(name) for name in reversed(codings(coding))] if known(coding) else []
-        self._echo: Echo | None = None
+        self._sieved: Sieve | None = None
         self._hash = hashlib.sha256()
         self._spooled = 0
         self._decoded = 0
-        self._carry = b""
         self.why = ""
 
     @property
     def unfolded(self) -> bool:
         """Whether what was spooled has no content coding any more."""
-        return self._echo is not None and self._unfolds and bool(self._layers)
+        return self._sieved is not None and self._unfolds and bool(self._layers)
+
+    @property
+    def found(self) -> Found:
+        """The credentials in what was spooled, by their tokens."""
+        return {} if self._sieved is None else self._sieved.found
 
     def add(self, piece: bytes) -> list[Spool]:
         """The next bytes, transfer-decoded."""
         if self.why:
             return []
-        if self._echo is None:
+        if self._sieved is None:
             self._held += piece
             if len(self._held) <= self._limit:
                 return []
             piece, self._held = bytes(self._held), bytearray()
             try:
-                self._echo = self._secrets(b"" if self._layers else piece)
+                self._sieved = self._sieve(b"" if self._layers else piece[: self._limit])
             except TooManyError:
                 return self._give_up("more credentials than can be looked for")
-        return self._spool(self._echo, piece, ending=False)
+        return self._spool(self._sieved, piece, ending=False)
 
     def end(self) -> tuple[bytes | Spooled, list[Spool]]:
         """The body is complete."""
-        if self._echo is None:
+        if self._sieved is None:
             return bytes(self._held), []
-        spools = [] if self.why else self._spool(self._echo, b"", ending=True)
+        spools = [] if self.why else self._spool(self._sieved, b"", ending=True)
         return Spooled(self._token, self._spooled, self._hash.hexdigest()), spools
 
-    def _spool(self, echo: Echo, piece: bytes, *, ending: bool) -> list[Spool]:
+    def _spool(self, sieve: Sieve, piece: bytes, *, ending: bool) -> list[Spool]:
         try:
-            if not self._layers:
-                made = echo.feed(piece)
-            elif self._unfolds:
-                made = b"".join(echo.feed(plain) for plain in self._unfold(piece, ending=ending))
-            elif any(self._shows(echo, plain) for plain in self._unfold(piece, ending=ending)):
-                return self._give_up("a credential comes back inside a large compressed body")
-            else:
-                made = piece
+            made = self._sift(sieve, piece, ending=ending)
         except CodingError as error:
             return self._give_up(f"a large body is not what its Content-Encoding says: {error}")
-        made += echo.flush() if ending else b""
+        except TooManyError:
+            return self._give_up("more credentials than can be looked for")
+        except TooLongError:
+            return self._give_up("a credential in a large body is too long to be looked for")
+        if self._layers and not self._unfolds:
+            if sieve.touched:
+                return self._give_up("there is a credential inside a large compressed body")
+            made = piece
         self._hash.update(made)
         self._spooled += len(made)
         return [Spool(self._token, made)] if made else []
+
+    def _sift(self, sieve: Sieve, piece: bytes, *, ending: bool) -> bytes:
+        """What may be known of the piece, without its coding. It is not all held where it is not wanted."""
+        made = []
+        for plain in self._unfold(piece, ending=ending) if self._layers else (piece,):
+            clean = sieve.feed(plain)
+            if self._unfolds or not self._layers:
+                made.append(clean)
+        if ending:
+            made.append(sieve.flush())
+        return b"".join(made)
 
     def _unfold(self, piece: bytes, *, ending: bool) -> Iterator[bytes]:
         pieces = iter((piece,))
@@ -171,11 +187,6 @@ class Body:
             if self._decoded > self._most:
                 raise CodingError("it unfolds into too much")
             yield plain
-
-    def _shows(self, echo: Echo, plain: bytes) -> bool:
-        window = self._carry + plain
-        self._carry = window[-echo.longest :]
-        return echo.occurs(window)
 
     def _give_up(self, why: str) -> list[Spool]:
         self.why = why

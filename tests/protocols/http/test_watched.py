@@ -8,12 +8,13 @@ import pytest
 
 from svcmock.protocol import Spool, Spooled
 from svcmock_protocols.http.messages import Chunk
-from svcmock_protocols.http.redact import Echo, TooManyError
+from svcmock_protocols.http.redact import TooManyError
+from svcmock_protocols.http.sieve import Sieve
 from svcmock_protocols.http.watched import MAX_CHUNKS, MIN_GAP, Body, Cuts
 
 
-def clean(_start: bytes) -> Echo:
-    return Echo({})
+def clean(_start: bytes) -> Sieve:
+    return Sieve({})
 
 
 def body(limit: int = 10, most: int = 1000, coding: bytes = b"", *, unfolds: bool = False) -> Body:
@@ -33,7 +34,7 @@ def test_a_body_of_the_limit_is_held_and_one_byte_more_is_spooled() -> None:
 
 
 def test_a_credential_across_two_pieces_is_not_spooled() -> None:
-    watched = Body("t", (0, 100), b"", lambda _start: Echo({b"abcdefgh": b"<1>"}), unfolds=False)
+    watched = Body("t", (0, 100), b"", lambda _start: Sieve({b"abcdefgh": b"<1>"}), unfolds=False)
     seen = [*watched.add(b"..abcd"), *watched.add(b"efgh.."), *watched.end()[1]]
     assert b"".join(one.data for one in seen) == b"..<1>.."
 
@@ -63,7 +64,7 @@ def test_a_truncated_coded_body_is_given_up_at_its_end() -> None:
 
 
 def test_too_many_credentials_give_the_body_up() -> None:
-    def too_many(_start: bytes) -> Echo:
+    def too_many(_start: bytes) -> Sieve:
         raise TooManyError
 
     watched = Body("t", (0, 100), b"", too_many, unfolds=False)
