@@ -8,8 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from svcmock.compile import route_of
 from svcmock.engine import Responder
 from svcmock.matching.index import Answer, Group, Shapes
 from svcmock.model import Problem, RouteDoc
@@ -47,7 +46,7 @@ def _groups(responder: Responder) -> Iterator[Group]:
 
 
 def _doc(answer: Answer) -> RouteDoc:
-    return msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+    return route_of(answer.doc)
 
 
 def _shared(responder: Responder) -> Iterator[Problem]:

@@ -4,7 +4,9 @@ Pure: files are reached through the function that is passed in. An entry keeps i
 is complete without the text it came from, so it can be stored and read back.
 """
 
+import json
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -13,11 +15,35 @@ from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
-from svcmock.protocol import Blob, Context, Files, Invalid, Plugin, Request
+from svcmock.protocol import Blob, Context, Doc, Files, Invalid, Plugin, Request
 from svcmock.templates import compile_template
 
 TOKEN = b"svcmock-"
 """What every token begins with; a file without it holds no redacted credential."""
+
+
+def packed(value: Doc | RouteDoc) -> bytes:
+    """A mapping or a route as bytes: for equal mappings the same, whatever the order of their keys.
+
+    MessagePack; JSON for numbers of more than 64 bits and for lone surrogates, which MessagePack cannot say.
+    """
+    order: Literal["deterministic"] | None = None if isinstance(value, RouteDoc) else "deterministic"
+    try:
+        return msgspec.msgpack.encode(value, order=order)
+    except (OverflowError, UnicodeEncodeError):
+        return json.dumps(msgspec.to_builtins(value), sort_keys=order is not None).encode()
+
+
+def unpacked(data: bytes) -> Doc:
+    """What was packed, a route as a mapping. No MessagePack mapping begins with a brace."""
+    return json.loads(data) if data[:1] == b"{" else msgspec.msgpack.decode(data)
+
+
+def route_of(data: bytes) -> RouteDoc:
+    """A packed route."""
+    if data[:1] == b"{":
+        return msgspec.convert(json.loads(data), RouteDoc)
+    return msgspec.msgpack.decode(data, type=RouteDoc)
 
 
 class Compiled(Struct, frozen=True, array_like=True, gc=False):
@@ -84,7 +110,6 @@ class _Compiler:
         self._context_for = context_for
         self._files = files
         self._problems = problems
-        self._encode = msgspec.msgpack.Encoder().encode
 
     def compile(self, located: Located) -> Compiled | None:
         """None when the document has errors, which are then among the problems."""
@@ -115,7 +140,7 @@ class _Compiler:
         names = tuple(sorted(conditions))
         return Compiled(
             located.line,
-            self._encode(route),
+            packed(route),
             self._plugin.key(request, context),
             names,
             tuple(conditions[name] for name in names),
@@ -152,8 +177,8 @@ class _Compiler:
             self._wrong(located, ("match", *invalid.at), invalid.why)
         if matcher is None:
             return None
-        match = msgspec.msgpack.encode(route.match, order="deterministic")
-        return Compiled(located.line, self._encode(route), match=match, policy=route.policy)
+        match = packed(route.match)
+        return Compiled(located.line, packed(route), match=match, policy=route.policy)
 
     def _check_reply(self, located: Located) -> None:
         route: RouteDoc = located.route

@@ -23,7 +23,7 @@ from svcmock.control import read_token
 from svcmock.engine import Responder
 from svcmock.journal import Journal
 from svcmock.log import Sink
-from svcmock.model import Address, Graph, Problem, Service, Tcp
+from svcmock.model import Address, Admin, Graph, Problem, Service, Tcp
 from svcmock.net.ca import Ca, load_or_create_ca
 from svcmock.net.listener import bind
 from svcmock.net.served import Served
@@ -69,6 +69,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._pending = False
+        self._admin_as: Admin | None = None
         self._started = time.time()
         self._reloads = 0
         self._admin = AdminServer(
@@ -172,6 +173,7 @@ class Daemon:
             address: Address = await self._admin.start(graph.admin.listen, token)
         except SvcmockError as error:
             return [Problem(FILE, 1, 1, f"the control API cannot start: {error}")]
+        self._admin_as = graph.admin
         running = Running(os.getpid(), str(self._root), str(address), self._started, graph.admin.token_file)
         self._lock.announce(running)
         return []
@@ -233,9 +235,8 @@ class Daemon:
                 inherited = any(_holds(served, new.service) for new in prepared.values())
                 self._spawn(served.stop(inherited=inherited))
         assert loaded.graph is not None
-        moved_admin = self._graph is not None and self._graph.admin != loaded.graph.admin
         self._graph = loaded.graph
-        if not moved_admin:
+        if loaded.graph.admin == self._admin_as:
             return []
         why = "the control API stays where it is until the daemon is started again"
         return [Problem(FILE, 1, 1, why, "warning")]

@@ -5,6 +5,7 @@ renders templates, and explains misses. What it makes of a route is kept on the 
 costs a look-up.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 import msgspec
 from msgspec import Struct
 
+from svcmock.compile import route_of
 from svcmock.config import duration
 from svcmock.journal import Outcome
 from svcmock.matching.explain import Asked, explain
@@ -192,14 +194,14 @@ class Responder:
 
     def read(self, answer: Answer) -> tuple[RouteDoc, Request]:
         """A route's document and, for an exact route, the request it was recorded from."""
-        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+        doc = route_of(answer.doc)
         if doc.request is None:
             return doc, None
         typed = msgspec.convert(doc.request, self.plugin.RequestDoc)
         return doc, self.plugin.request(typed, self._files(answer.file))
 
     def _make(self, answer: Answer) -> Decision | _Dynamic:
-        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
+        doc = route_of(answer.doc)
         source = f"{answer.file}:{answer.line}"
         delay = duration(doc.delay) if doc.delay is not None else 0.0
         if doc.template:
@@ -260,8 +262,8 @@ def _alike(answers: list[Answer]) -> bool:
     """Whether all of these say the same, byte for byte, at the same time, whatever the request."""
     said: bytes | None = None
     for answer in answers:
-        doc = msgspec.msgpack.decode(answer.doc, type=RouteDoc)
-        saying = msgspec.msgpack.encode((str(PurePosixPath(answer.file).parent), doc.respond, doc.delay))
+        doc = route_of(answer.doc)
+        saying = json.dumps([str(PurePosixPath(answer.file).parent), doc.respond, doc.delay]).encode()
         if doc.template or saying != (said or saying):
             return False
         said = saying

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from svcmock import __version__
-from svcmock.compile import Compiled, CompiledFile, compile_file
+from svcmock.compile import Compiled, CompiledFile, compile_file, unpacked
 from svcmock.config import confined, load_graph, route_files
 from svcmock.engine import Responder
 from svcmock.matching.index import Answer, Builder
@@ -83,7 +83,15 @@ def _load(root: Path, plugins: Mapping[str, Plugin], turns: Mapping[str, dict[by
     if not any(problem.severity == "error" for problem in problems):
         cache.sweep()
     # services may share a route file: what is wrong with it is told once
-    return Loaded(graph, responders, list(dict.fromkeys(problems)))
+    return Loaded(graph, responders, _in_order(problems))
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    """Each once, and those of one file in the order of its lines."""
+    files = {name: index for index, name in enumerate(dict.fromkeys(problem.file for problem in problems))}
+    return sorted(
+        dict.fromkeys(problems), key=lambda problem: (files[problem.file], problem.line, problem.column)
+    )
 
 
 def context_of(service: Service, plugin: Plugin, token: Callable[[bytes], bytes]) -> Context:
@@ -229,7 +237,7 @@ class _Loader:
             builder.add_exact(entry.key, answer, entry.policy, own)
             return
         matcher, _ = compile_match(
-            msgspec.msgpack.decode(entry.match),
+            unpacked(entry.match),
             template_field=self._plugin.template_field,
             template_separator=self._plugin.template_separator,
         )

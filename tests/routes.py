@@ -1,12 +1,9 @@
 """Routes given as plain documents, compiled for the HTTP plugin: what several test modules begin with."""
 
-import random
 from pathlib import Path
 from typing import Any
 
-from svcmock.compile import compile_file
 from svcmock.engine import Responder
-from svcmock.matching.index import Index
 from svcmock.model import Service, Tcp
 from svcmock.noise import Noise
 from svcmock.project import load
@@ -33,7 +30,9 @@ def project(root: Path, *docs: Any, service: str = "", text: str | None = None) 
 
 def responder(root: Path, *docs: Any, service: str = "", turns: dict[bytes, int] | None = None) -> Responder:
     """The service of a project with these routes."""
-    loaded = load(project(root, *docs, service=service), PLUGINS, {"shop": turns} if turns is not None else None)
+    loaded = load(
+        project(root, *docs, service=service), PLUGINS, {"shop": turns} if turns is not None else None
+    )
     assert [str(problem) for problem in loaded.problems if problem.severity == "error"] == []
     return loaded.responders["shop"]
 

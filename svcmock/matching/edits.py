@@ -45,13 +45,20 @@ def edit_of(
     else:
         candidates = _of_request(index, doc, failed, request)
         works = _equals_after(index, doc, context, request)
-    for edit in candidates:
-        try:
-            if len(msgspec.json.encode(edit)) <= MAX_EDIT and works(edit):
-                return edit
-        except (SvcmockError, msgspec.MsgspecError, ValueError, OverflowError, LookupError, RecursionError):
-            continue
-    return None
+    try:
+        return next((edit for edit in candidates if _tried(edit, works)), None)
+    except _FAILURES:  # what cannot be written as a document cannot be suggested
+        return None
+
+
+_FAILURES = (SvcmockError, msgspec.MsgspecError, ValueError, OverflowError, LookupError, RecursionError)
+
+
+def _tried(edit: Edit, works: Callable[[Edit], bool]) -> bool:
+    try:
+        return len(msgspec.json.encode(edit)) <= MAX_EDIT and works(edit)
+    except _FAILURES:
+        return False
 
 
 # --- routes with predicates ---------------------------------------------------------------------------

@@ -71,7 +71,12 @@ def _escape(text: str) -> str:
 
 def _subject(value: str) -> bytes:
     """What RE2 searches. Beyond MAX_SUBJECT, a byte that no pattern over text can match."""
-    return value.encode("utf-8", "surrogateescape") if len(value) <= MAX_SUBJECT else b"\xff"
+    if len(value) > MAX_SUBJECT:
+        return b"\xff"
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # JSON may bring lone surrogates that stand for no byte
+        return value.encode("utf-8", "surrogatepass")
 
 
 def _text(found: Any) -> str | None:

@@ -9,7 +9,11 @@ the transport is full, outs wait, the session is not fed, and nothing more is re
 """
 
 import asyncio
+import contextlib
+import fcntl
 import os
+import sys
+import termios
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -230,7 +234,7 @@ class Connection(asyncio.Protocol):
 
         One that waits for us, or rests between messages, is left alone.
         """
-        unsent = self._transport.get_write_buffer_size()
+        unsent = _untaken(self._transport)
         if unsent < self._unsent:
             self.progress = now  # slowly, but it reads
         self._unsent = unsent
@@ -426,6 +430,20 @@ class Connection(asyncio.Protocol):
             self._timers.add(self._loop.call_later(LINGER, self._linger))
         else:
             self._transport.close()
+
+
+def _untaken(transport: asyncio.Transport) -> int:
+    """Bytes that a client has not taken, while some wait here; those that the kernel holds for it count too.
+
+    The kernel asks for more only once much of its own buffer, megabytes perhaps, is free again.
+    """
+    unsent = transport.get_write_buffer_size()
+    if unsent:
+        queued = bytearray(4)
+        with contextlib.suppress(OSError):  # where the system does not tell
+            fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+        unsent += int.from_bytes(queued, sys.byteorder)
+    return unsent
 
 
 class _Unconnected(asyncio.Transport):

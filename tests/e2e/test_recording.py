@@ -1,5 +1,6 @@
 """What a recording promises, with real connections: all is counted, nothing leaks, nothing is held up."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -12,6 +13,7 @@ import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import trustme
 
@@ -70,19 +72,19 @@ def test_every_request_is_counted_once(svcmock: Svcmock, tmp_path: Path) -> None
         together.wait()
         if number < 240:
             return ask(port, get(f"/{number}"))
-        peer = connect(port)
-        if number < 280:
-            peer.sendall(get("/wait"))
-            wait_until(lambda: sum(heard.target == "/wait" for heard in tuple(real.heard)) == 40)
-            hang_up(peer)
-        elif number < 299:
-            peer.sendall(b"POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
-            hang_up(peer) if number % 2 else peer.close()
-        else:
-            peer.sendall(get("/ws", "Upgrade: websocket", "Connection: Upgrade"))
-            head = Reading(peer).reply(interim=False)
-            peer.sendall(b"\x00abc\xff")
-            with peer:
+        with connect(port) as peer:
+            if number < 280:
+                peer.sendall(get("/wait"))
+                wait_until(lambda: sum(heard.target == "/wait" for heard in tuple(real.heard)) == 40)
+                hang_up(peer)
+            elif number < 299:
+                peer.sendall(b"POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf")
+                if number % 2:
+                    hang_up(peer)
+            else:
+                peer.sendall(get("/ws", "Upgrade: websocket", "Connection: Upgrade"))
+                head = Reading(peer).reply(interim=False)
+                peer.sendall(b"\x00abc\xff")
                 return head + peer.recv(100)
         return b""
 
@@ -126,7 +128,14 @@ def leaky(heard: Heard, peer: socket.socket) -> bool:
             peer.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         peer.sendall(b"0\r\nX-Auth-Token: %b\r\n\r\n" % SECRETS["trailer"].encode())
     elif path == "/large":
-        peer.sendall(ok(told + b" " * 1500 * 1024 + heard.body[-100:] + SECRETS["bearer"].encode() * 5))
+        peer.sendall(
+            ok(
+                told
+                + b" " * 1500 * 1024
+                + heard.body[-100:]
+                + heard.headers.get("authorization", "").encode() * 5
+            )
+        )
     elif path == "/coded":
         noise = os.urandom(1200 * 1024)
         body = gzip.compress(noise + b'{"access_token": "%b"}' % SECRETS["coded"].encode() + noise)
@@ -137,9 +146,6 @@ def leaky(heard: Heard, peer: socket.socket) -> bool:
 
 
 def leaky_requests() -> list[bytes]:
-    import base64
-    from urllib.parse import quote
-
     basic = base64.b64encode(f"sam:{SECRETS['basic']}".encode()).decode()
     form = f"user=ann&password={quote(SECRETS['form'], safe='')}".encode()
     posted = json.dumps({"user": "ann", "password": SECRETS["json"]}).encode()
@@ -198,8 +204,6 @@ def test_no_credential_is_found_below_the_project(svcmock: Svcmock, tmp_path: Pa
             for form in (plain, plain.replace(b"/", b"%2F").replace(b"+", b"%2B").replace(b"=", b"%3D")):
                 assert form not in text, f"{name} is in {where}"
             for offset in range(3):
-                import base64
-
                 inner = base64.b64encode(plain[offset:])[4:-4]
                 assert inner not in text, f"{name} is in {where}, in base64"
 
@@ -224,7 +228,7 @@ def test_what_was_recorded_before_a_kill_is_served(svcmock: Svcmock, tmp_path: P
                 try:
                     peer.sendall(get(path))
                     assert replies.reply() == ok(f"you are {path}".encode(), "Content-Type: text/plain")
-                except (OSError, AssertionError):
+                except OSError:
                     return
                 answered.append(path)
 
@@ -353,7 +357,7 @@ def test_a_streamed_reply_is_not_held_back(svcmock: Svcmock, tmp_path: Path) -> 
 def test_bodies_framed_in_every_way_come_back_byte_for_byte(svcmock: Svcmock, tmp_path: Path) -> None:
     start = b"HTTP/1.1 200 OK\r\n"
     wire = {
-        "/until-close": b"HTTP/1.1 200 Fine\r\ncontent-TYPE:  text/plain\r\nX-A: 1\r\nX-A: 2\r\n\r\n" + b"the end " * 9,
+        "/until-close": b"HTTP/1.1 200 Fine\r\ncontent-TYPE:  text/plain\r\nX-A: 1\r\nX-A: 2\r\n\r\n" + b"end",
         "/old-close": b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\nold",
         "/large-until-close": b"HTTP/1.1 200 OK\r\n\r\n" + os.urandom(2 * MIB),
         "/hints": b"HTTP/1.1 103 Early Hints\r\nLink: </s.css>; rel=preload\r\n\r\n" + ok(b"ok"),
@@ -402,7 +406,8 @@ def test_expect_100_continue_with_a_large_upload(svcmock: Svcmock, tmp_path: Pat
     assert recorded == (b"HTTP/1.1 100 Continue\r\n\r\n", ok(hashlib.sha256(body).hexdigest().encode()))
     mock = svcmock.up(tmp_path / "p")
     assert upload(mock.ports["app"]) == recorded
-    assert list((tmp_path / "p" / ".svcmock" / "spool").iterdir()) == []
+    spools = tmp_path / "p" / ".svcmock" / "spool"
+    wait_until(lambda: not list(spools.iterdir()), lambda: f"left in {spools}")
 
 
 def test_a_huge_body_needs_little_memory(svcmock: Svcmock, tmp_path: Path) -> None:

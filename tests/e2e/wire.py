@@ -28,7 +28,7 @@ class Heard(Struct, frozen=True):
 
 
 class Upstream:
-    """A server with a thread for each connection. `answer(request, peer)` sends the reply; false ends the connection.
+    """A server with a thread for each connection. `answer(request, peer)` sends the reply; false ends it.
 
     `before_body` is called with the head of a request that has a body, before the body is read.
     """
@@ -136,13 +136,19 @@ class Reading:
         self._rest = b""
 
     def reply(self, method: str = "GET", *, interim: bool = True) -> bytes:
-        """The next reply; with `interim` false, the next informational reply alone is enough."""
+        """The next reply; with `interim` false, an informational reply alone is enough.
+
+        Raises ConnectionError where the peer leaves before its end.
+        """
         client = h11.Connection(h11.CLIENT)
-        client.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
+        client.send(h11.Request(method=method, target="/", headers=[("host", "h"), ("upgrade", "any")]))
         client.send(h11.EndOfMessage())
         raw = bytearray()
         while True:
-            event = client.next_event()
+            try:
+                event = client.next_event()
+            except h11.RemoteProtocolError as error:
+                raise ConnectionError(f"{error} after {bytes(raw[:200])!r}") from error
             if event is h11.NEED_DATA:
                 data = self._rest or self._peer.recv(READ)
                 self._rest = b""
@@ -155,7 +161,6 @@ class Reading:
             if done:
                 self._rest = bytes(client.trailing_data[0])
                 return bytes(raw[: len(raw) - len(self._rest)])
-            assert not isinstance(event, h11.ConnectionClosed), bytes(raw)
 
 
 def ask(port: int, request: bytes) -> bytes:

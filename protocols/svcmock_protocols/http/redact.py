@@ -73,11 +73,7 @@ class TooManyError(Exception):
 
 
 def redact_exchange(
-    request: Request,
-    reply: Reply,
-    token: Token,
-    known: Rules | None = None,
-    spooled: Mapping[bytes, bytes] | None = None,
+    request: Request, reply: Reply, token: Token, known: Rules | None = None, spooled: Found | None = None
 ) -> tuple[Request, Reply]:
     """Both as they are recorded. `spooled` are the credentials of bodies on disk. Raises TooManyError.
 

@@ -13,12 +13,12 @@ A refused request ends the connection: after a fault nobody knows where the next
 from collections.abc import Hashable, Iterator
 from typing import Final
 
-from svcmock.protocol import Ask, Close, Context, Out, Outs, Send, Spool, Spooled, Wake
+from svcmock.protocol import Ask, Close, Context, Out, Outs, Send, Spooled, Wake
 from svcmock_protocols.http.body import BodyReader, body_reader
 from svcmock_protocols.http.codec import MessageError, RequestHead, parse_request_head
-from svcmock_protocols.http.coding import BodyHash, coding_of
 from svcmock_protocols.http.messages import Options, Reply, Request
 from svcmock_protocols.http.sending import GAP, deliver, refusal
+from svcmock_protocols.http.watched import Body, request_body
 
 _CONTINUE: Final = Send(b"HTTP/1.1 100 Continue\r\n\r\n")
 _ID: Final = 1
@@ -38,8 +38,7 @@ class HttpSession:
         "_closing",
         "_draining",
         "_ended",
-        "_hash",
-        "_held",
+        "_kept",
         "_options",
         "_over",
         "_pace",
@@ -62,10 +61,9 @@ class HttpSession:
         self._reading: RequestHead | None = None
         """The head of a request whose body is being read."""
         self._body: BodyReader | None = None
-        self._held = bytearray()
-        self._hash: BodyHash | None = None
-        """Set while the body goes to disk, under `_token`."""
-        self._token = 0
+        self._kept: Body | None = None
+        """Its bytes, as a recording of it would hold them."""
+        self._token = context.token
         self._size = 0
         self._spools = 0
         self._asked: RequestHead | None = None
@@ -176,9 +174,8 @@ class HttpSession:
                     sent.method, sent.target, sent.version, sent.block, bytes(self._buffer[end:stop])
                 )
                 return self._ask(head, request, stop - start, stop)
-            if head.length > self._options.max_body_memory:
-                self._start_spooling(head)
         self._reading, self._body = head, body
+        self._kept = request_body(self._spools + 1, head.request, self._options, self._token)
         self._size = end - start
         self._at = end
         if end == len(self._buffer):
@@ -189,44 +186,17 @@ class HttpSession:
         at, pieces = body.feed(self._buffer, self._at)
         self._size += at - self._at
         self._at = at
-        outs = self._keep(b"".join([piece for piece, _ in pieces]))
-        head = self._reading
-        if not body.done or head is None:
+        head, kept = self._reading, self._kept
+        outs: list[Out] = [] if kept is None else [*kept.add(b"".join([piece for piece, _ in pieces]))]
+        if not body.done or head is None or kept is None:
             return outs
+        whole, rest = kept.end()
+        if isinstance(whole, Spooled):
+            self._spools += 1
         sent = head.request
-        request = Request(sent.method, sent.target, sent.version, sent.block, self._take(body), body.trailers)
-        self._reading = self._body = None
-        return [*outs, *self._ask(head, request, self._size, at)]
-
-    def _keep(self, data: bytes) -> list[Out]:
-        """Hold a piece of a body, or have it written to disk."""
-        if self._hash is None:
-            self._held += data
-            if len(self._held) <= self._options.max_body_memory or self._reading is None:
-                return []
-            self._hash = self._start_spooling(self._reading)
-            data = bytes(self._held)
-            self._held = bytearray()
-        if not data:
-            return []
-        self._hash.update(data)
-        return [Spool(self._token, data)]
-
-    def _start_spooling(self, head: RequestHead) -> BodyHash:
-        self._spools += 1
-        self._token = self._spools
-        self._hash = BodyHash(coding_of(head.request.block))
-        return self._hash
-
-    def _take(self, body: BodyReader) -> bytes | Spooled:
-        """The whole body, which is complete."""
-        if self._hash is not None:
-            spooled = Spooled(self._token, body.size, self._hash.hexdigest())
-            self._hash = None
-            return spooled
-        held = bytes(self._held)
-        self._held = bytearray()
-        return held
+        request = Request(sent.method, sent.target, sent.version, sent.block, whole, body.trailers)
+        self._reading = self._body = self._kept = None
+        return [*outs, *rest, *self._ask(head, request, self._size, at)]
 
     def _ask(self, head: RequestHead, request: Request, size: int, end: int) -> Outs:
         self._asked = head
@@ -259,6 +229,5 @@ class HttpSession:
     def _close(self) -> Outs:
         self._over = True
         self._buffer, self._at = b"", 0
-        self._held = bytearray()
-        self._asked = self._reading = self._body = self._rest = self._hash = None
+        self._asked = self._reading = self._body = self._rest = self._kept = None
         return (Close("flush"),)

@@ -25,6 +25,8 @@ REACH: Final = 1 << 16
 NAME_REACH: Final = 1 << 13
 """Bytes between the start of a member and the start of its value, at most."""
 
+_FILLER = b"x" * 129
+"""Longer than any name that is looked at."""
 _OPEN_MEMBER = re.compile(rb'"([A-Za-z0-9_.$\[\]-]{3,64}+)"\s*+:\s*+"(?:[^"\\]++|\\.)*+\\?\Z', re.DOTALL)
 
 
@@ -51,7 +53,7 @@ class Sieve:
         self._echo = Echo(self.found)
         self._held = bytearray()
         self._before = b""
-        """The byte before what is held: a member's name may not seem to begin where the window does."""
+        """What stands for the bytes before those held: no name of a member may seem to begin with a window."""
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes of the body; gives bytes that are clean."""
@@ -67,23 +69,28 @@ class Sieve:
 
     def _pass(self, size: int, *, ending: bool) -> bytes:
         text = self._before + self._held[:size]
-        found: Found = {}
-        edits = member_edits(text, self._kind, self._token, found, self._known)
+        edits, found = self._members(text)
         cut = len(text)
         if not ending:
             cut -= REACH
-            edits = [edit for edit in edits if edit[0] < cut + NAME_REACH]
-            self._check_ends(text, edits, cut + NAME_REACH)
-            cut = max(cut, edits[-1][1] if edits else 0)
+            certain = [edit for edit in edits if edit[0] < cut + NAME_REACH]
+            self._check_ends(text, certain, cut + NAME_REACH)
+            cut = max(cut, certain[-1][1] if certain else 0)
+            if certain != edits:
+                edits, found = self._members(text[:cut])
         if found.keys() - self.found.keys():
             self.found.update(found)
             self._echo = self._echo.knowing(self.found)
         hidden = apply_edits(text[:cut], edits)[len(self._before) :]
-        taken, self._before = cut - len(self._before), text[cut - 1 : cut]
-        del self._held[:taken]
+        del self._held[: cut - len(self._before)]
+        self._before = _FILLER + text[cut - 1 : cut]
         clean = self._echo.feed(hidden) + (self._echo.flush() if ending else b"")
         self.touched = self.touched or bool(edits) or self._echo.touched
         return clean
+
+    def _members(self, text: bytes) -> tuple[list[tuple[int, int, bytes]], Found]:
+        found: Found = {}
+        return member_edits(text, self._kind, self._token, found, self._known), found
 
     def _check_ends(self, text: bytes, edits: list[tuple[int, int, bytes]], before: int) -> None:
         """The value of a member that began before there must have ended in the window."""

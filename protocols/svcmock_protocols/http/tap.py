@@ -55,7 +55,7 @@ from svcmock_protocols.http.redact import (
     with_length,
 )
 from svcmock_protocols.http.sieve import Sieve, sieve_of
-from svcmock_protocols.http.watched import Body, Cuts
+from svcmock_protocols.http.watched import Body, Cuts, request_body
 
 MAX_PENDING: Final = 1000
 """Requests of one connection under way; a client that pipelines more is no longer recorded."""
@@ -223,13 +223,7 @@ class HttpTap:
     def _open_one(self, head: RequestHead, out: list[Seen]) -> _Asked:
         request = head.request
         ident, self._next = self._next, self._next + 1
-        body = Body(
-            (ident, "request"),
-            (self._options.max_body_memory, MAX_DECODED),
-            coding_of(request.block),
-            lambda start: sieve_of(request, start, self._token, self._known),
-            unfolds=True,
-        )
+        body = request_body((ident, "request"), request, self._options, self._token)
         hosts = values(request.block, b"host")
         asked = _Asked(ident, request, self._client_at, hosts[0] if hosts else b"", body)
         self._open[ident] = asked
@@ -256,8 +250,10 @@ class HttpTap:
         body, spools = asked.body.end()
         out += spools
         block = asked.request.block
-        if asked.body.unfolded and isinstance(body, Spooled):
-            block = with_length(without(block, b"content-encoding"), body.size)
+        if isinstance(body, Spooled):
+            # without its coding, and with tokens for credentials, it is another size than it was
+            block = without(block, b"content-encoding") if asked.body.unfolded else block
+            block = with_length(block, body.size)
         asked.request = replace(asked.request, body=body, block=block, trailers=reader.trailers)
         asked.asked = True
         asked.why = asked.why or asked.body.why

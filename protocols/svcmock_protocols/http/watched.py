@@ -11,11 +11,11 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from svcmock.protocol import Spool, Spooled
-from svcmock_protocols.http.coding import CodingError, Unfold, codings, known, unfold
-from svcmock_protocols.http.credentials import Found
-from svcmock_protocols.http.messages import Chunk
+from svcmock_protocols.http.coding import MAX_DECODED, CodingError, Unfold, coding_of, codings, known, unfold
+from svcmock_protocols.http.credentials import Found, Token, rules
+from svcmock_protocols.http.messages import Chunk, Options, Request
 from svcmock_protocols.http.redact import TooManyError
-from svcmock_protocols.http.sieve import Sieve, TooLongError
+from svcmock_protocols.http.sieve import Sieve, TooLongError, sieve_of
 
 MIN_GAP: Final = 0.002
 """Seconds between two pieces below which they came together: networks and schedulers do that."""
@@ -74,6 +74,18 @@ class Cuts:
         self._sizes, self._gaps = sizes, gaps
 
 
+def request_body(ident: Hashable, request: Request, options: Options, token: Token) -> "Body":
+    """The body of `request`, which has none yet: the same recorded and live, so that its digest is, too."""
+    names = rules(options.redact, options.keep)
+    return Body(
+        ident,
+        (options.max_body_memory, MAX_DECODED),
+        coding_of(request.block),
+        lambda start: sieve_of(request, start, token, names),
+        unfolds=True,
+    )
+
+
 class Body:
     """One body as it passes. When it has ended, `why` says why it cannot be recorded, if it cannot."""
 
@@ -84,8 +96,10 @@ class Body:
         "_layers",
         "_limit",
         "_most",
+        "_raw",
         "_sieve",
         "_sieved",
+        "_size",
         "_spooled",
         "_token",
         "_unfolds",
@@ -104,7 +118,7 @@ class Body:
         """Watch a body whose spooled bytes are known by `token`.
 
         `sizes`: what is held at most, and what a body may unfold into. `sieve` makes, from the start of
-        an uncoded body, what keeps credentials from being spooled. `unfolds`: spool the body without its coding.
+        an uncoded body, what keeps its credentials back. `unfolds`: spool the body without its coding.
         """
         self._token = token
         self._limit, self._most = sizes
@@ -114,6 +128,8 @@ class Body:
         self._layers = [unfold(name) for name in reversed(codings(coding))] if known(coding) else []
         self._sieved: Sieve | None = None
         self._hash = hashlib.sha256()
+        self._raw = hashlib.sha256()
+        self._size = 0
         self._spooled = 0
         self._decoded = 0
         self.why = ""
@@ -130,6 +146,9 @@ class Body:
 
     def add(self, piece: bytes) -> list[Spool]:
         """The next bytes, transfer-decoded."""
+        if self._unfolds:
+            self._raw.update(piece)
+            self._size += len(piece)
         if self.why:
             return []
         if self._sieved is None:
@@ -144,10 +163,12 @@ class Body:
         return self._spool(self._sieved, piece, ending=False)
 
     def end(self) -> tuple[bytes | Spooled, list[Spool]]:
-        """The body is complete."""
-        if self._sieved is None:
+        """The body is complete. Of a request's that was given up, nothing is said but the digest as it came."""
+        if self._sieved is None and not self.why:
             return bytes(self._held), []
-        spools = [] if self.why else self._spool(self._sieved, b"", ending=True)
+        spools = [] if self.why or self._sieved is None else self._spool(self._sieved, b"", ending=True)
+        if self.why and self._unfolds:
+            return Spooled(self._token, self._size, self._raw.hexdigest()), []
         return Spooled(self._token, self._spooled, self._hash.hexdigest()), spools
 
     def _spool(self, sieve: Sieve, piece: bytes, *, ending: bool) -> list[Spool]:

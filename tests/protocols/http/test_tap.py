@@ -463,6 +463,25 @@ def test_a_large_coded_request_is_spooled_decoded(cut: int) -> None:
     assert request.block == b"Host: a\r\nX-Api-Key: %b\r\nContent-Length: %d\r\n" % (token(SECRET), len(clean))
 
 
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_large_request_with_a_credential_says_its_new_length(cut: int) -> None:
+    body = b'{"pad": "%b", "password": "%b"}' % (b"x" * 400, SECRET)
+    clean = body.replace(SECRET, token(SECRET))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+    seen = play(make(options=SMALL), (C, head % len(body) + body), (S, OK), cut=cut)
+    assert spooled(seen, (1, "request")) == clean
+    assert exchange(seen).request.block == b"Host: a\r\nContent-Length: %d\r\n" % len(clean)
+
+
+def test_a_credential_of_a_large_request_is_not_in_its_reply() -> None:
+    body = b'{"pad": "%b", "password": "%b"}' % (b"x" * 400, SECRET)
+    asked = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    told = b"HTTP/1.1 200 OK\r\nX-You-Said: %b\r\nContent-Length: %d\r\n\r\n%b" % (SECRET, len(SECRET), SECRET)
+    reply = exchange(play(make(options=SMALL), (C, asked), (S, told), cut=1000)).reply
+    assert reply.body == token(SECRET)
+    assert SECRET not in reply.block
+
+
 def coded_reply(plain: bytes) -> list[Seen]:
     body = gzip.compress(plain, mtime=0)
     asked = GET.replace(b"\r\n\r\n", b"\r\nX-Api-Key: %b\r\n\r\n" % SECRET)
@@ -480,7 +499,7 @@ def test_a_large_coded_reply_is_spooled_as_it_is() -> None:
 
 def test_a_credential_inside_a_large_coded_reply_is_not_recorded() -> None:
     seen = coded_reply(random.Random(1).randbytes(500) + SECRET)
-    assert others(seen)[-1] == Lost(1, "a credential comes back inside a large compressed body", "skipped")
+    assert others(seen)[-1] == Lost(1, "there is a credential inside a large compressed body", "skipped")
 
 
 def test_a_large_body_that_is_not_what_its_coding_says_is_skipped() -> None:

@@ -9,7 +9,7 @@ import pytest
 from svcmock.protocol import Spool, Spooled
 from svcmock_protocols.http.messages import Chunk
 from svcmock_protocols.http.redact import TooManyError
-from svcmock_protocols.http.sieve import Sieve
+from svcmock_protocols.http.sieve import REACH, WINDOW, Sieve
 from svcmock_protocols.http.watched import MAX_CHUNKS, MIN_GAP, Body, Cuts
 
 
@@ -27,10 +27,15 @@ def test_a_body_of_the_limit_is_held_and_one_byte_more_is_spooled() -> None:
     assert held.end() == (b"1234567890", [])
     large = body()
     assert large.add(b"1234567890") == []
-    assert large.add(b"+") == [Spool("t", b"1234567890+")]
-    assert large.add(b"more") == [Spool("t", b"more")]
+    assert large.add(b"+") == large.add(b"more") == []
     sha256 = hashlib.sha256(b"1234567890+more").hexdigest()
-    assert large.end() == (Spooled("t", 15, sha256), [])
+    assert large.end() == (Spooled("t", 15, sha256), [Spool("t", b"1234567890+more")])
+
+
+def test_a_large_body_is_spooled_while_it_comes() -> None:
+    large = body()
+    assert large.add(b"x" * (WINDOW - 1)) == []
+    assert [len(one.data) for one in large.add(b"x")] == [WINDOW - REACH]
 
 
 def test_a_credential_across_two_pieces_is_not_spooled() -> None:
