@@ -11,6 +11,7 @@ from pathlib import Path
 from svcmock.compile import route_of
 from svcmock.engine import Responder
 from svcmock.matching.index import Answer, Group, Shapes
+from svcmock.matching.predicates import evaluate
 from svcmock.model import Problem, RouteDoc
 from svcmock.protocol import SvcmockError
 
@@ -71,10 +72,12 @@ def _hidden(responder: Responder) -> Iterator[Problem]:
                 _, request = responder.read(answer)
             except SvcmockError:
                 continue
-            taken = responder.index.find(request)
-            if taken is None:
+            fields = responder.plugin.fields(request, responder.context)
+            if answer.matcher is not None and evaluate(answer.matcher, fields) is None:
                 yield _warning(answer, "its `match` does not hold for its own `request`")
-            elif taken is not found:
+                continue
+            taken = responder.index.find(request)
+            if taken is not None and taken is not found:
                 other = taken if isinstance(taken, Answer) else taken.answers[0]
                 yield _warning(answer, f"its own `request` is answered by {other.file}:{other.line}")
 
@@ -84,9 +87,14 @@ def _bodies(root: Path, responder: Responder) -> Iterator[Problem]:
     for pattern in responder.service.routes:
         folder = root / pattern
         for path in sorted(folder.glob("bodies/*")) if folder.is_dir() else ():
-            if len(path.name) == 64 and _sha256(path) != path.name:
-                where = str(path.relative_to(root))
-                yield Problem(where, 1, 1, "its bytes do not have the hash that its name says", "warning")
+            if len(path.name) != 64:
+                continue
+            where = str(path.relative_to(root))
+            try:
+                if _sha256(path) != path.name:
+                    yield Problem(where, 1, 1, "its bytes do not have the hash that its name says", "warning")
+            except OSError as error:
+                yield Problem(where, 1, 1, f"cannot be read: {error.strerror}", "warning")
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from svcmock.convert import convert_all, unknown_key
 from svcmock.documents import Where, finder, read, where
 from svcmock.model import (
+    FILE,
     Address,
     Admin,
     Graph,
@@ -31,7 +32,6 @@ from svcmock.model import (
 from svcmock.protocol import Doc, Invalid, Plugin
 from svcmock.yamlin import Document
 
-FILE = "svcmock.yaml"
 MAX_CONFIG = 1024 * 1024
 """Bytes of `svcmock.yaml`."""
 MAX_ROUTE_FILES = 10_000

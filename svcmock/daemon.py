@@ -18,12 +18,11 @@ import structlog
 
 from svcmock import reports
 from svcmock.admin import AdminServer, Refusal
-from svcmock.config import FILE
 from svcmock.control import read_token
 from svcmock.engine import Responder
 from svcmock.journal import Journal
 from svcmock.log import Sink
-from svcmock.model import Address, Admin, Graph, Problem, Service, Tcp
+from svcmock.model import FILE, Address, Admin, Graph, Problem, Service, Tcp
 from svcmock.net.ca import Ca, load_or_create_ca
 from svcmock.net.listener import bind
 from svcmock.net.served import Served

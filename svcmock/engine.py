@@ -20,7 +20,19 @@ from svcmock.matching.explain import Asked, explain
 from svcmock.matching.index import Answer, Found, Group, Index
 from svcmock.matching.predicates import evaluate
 from svcmock.model import RouteDoc, Service
-from svcmock.protocol import Blob, Context, Explanation, Files, Invalid, Plugin, Reply, Request, SvcmockError
+from svcmock.protocol import (
+    Blob,
+    Context,
+    Explanation,
+    Files,
+    Invalid,
+    Likeness,
+    Likening,
+    Plugin,
+    Reply,
+    Request,
+    SvcmockError,
+)
 from svcmock.templates import Template, compile_template, render
 
 MAX_SUMMARY = 500
@@ -30,6 +42,7 @@ MAX_SUMMARY = 500
 class Decision(Struct, frozen=True):
     """What to answer. `fixed`: the same request gets the same reply until the routes change.
 
+    `exact`: an exact route answers, so a request that is the same in key and conditions gets this, too.
     `files` are sent from where they lie; whoever sends them sees whether they are still there.
     """
 
@@ -38,6 +51,7 @@ class Decision(Struct, frozen=True):
     delay: float = 0.0
     fixed: bool = True
     files: tuple[Blob, ...] = ()
+    exact: bool = False
 
 
 class Random(Protocol):
@@ -81,6 +95,12 @@ class Responder:
         self._random = random
         self._redacted = redacted
         """Some recording holds tokens: live credentials must become tokens before they are compared."""
+
+    def likeness(self) -> Likeness | None:
+        """Which requests get the same exact route's answer whatever else they say, if the protocol tells."""
+        if isinstance(self.plugin, Likening):
+            return self.plugin.likeness(self.index.names, self.context)
+        return None
 
     def decide(self, request: Request) -> Decision | None:
         """The decision for `request`, or None for a miss. Raises Unservable."""
@@ -211,7 +231,8 @@ class Responder:
             return _Dynamic(template, Outcome(self.service.name, source, ""), delay)
         reply, sent = self._reply(doc.respond, answer.file, source)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
-        return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
+        exact = answer.matcher is None
+        return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent, exact=exact)
 
     def _reply(self, doc: object, file: str, source: str) -> tuple[Reply, tuple[Blob, ...]]:
         """The reply, and the files that sending it will need."""

@@ -11,9 +11,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from svcmock.documents import read
+from svcmock.model import FILE
 from svcmock.protocol import Doc, Plugin, SvcmockError
-
-FILE = "svcmock.yaml"
 
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*):(?P<listen>[^=]+)=(?P<url>[a-z][a-z0-9+.-]*://\S+)")
 

@@ -10,6 +10,9 @@ from msgspec import Meta, Struct
 
 from svcmock.protocol import Doc
 
+FILE = "svcmock.yaml"
+"""The file in a project's folder that makes it one."""
+
 Policy: TypeAlias = Literal["sequence", "cycle", "once", "random"]
 """How several answers recorded for one request follow each other; `sequence`: in order, the last sticks."""
 

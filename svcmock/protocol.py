@@ -18,7 +18,7 @@ it must know about them through the functions of `Plugin`. This module imports n
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -440,3 +440,28 @@ class Plugin(Protocol):
 
     def outcome(self, reply: Reply) -> str:
         """The reply in a word of a log: `200`."""
+
+
+# --- requests that are alike --------------------------------------------------------------------------
+
+
+class Likeness(Protocol):
+    """Tells which requests differ only in what decides nothing: a new id or date in each. For speed alone."""
+
+    def essence(self, data: bytes) -> bytes | None:
+        """`data`, received by a session at rest, without what decides nothing; None if nothing can be left out.
+
+        Promise: the session treats both alike, in every out but for what the request of an Ask was left
+        without; and `Plugin.key`, `present` of the demanded fields and `redact` see no difference.
+        """
+
+    def request(self, alike: Request, data: bytes) -> Request:
+        """The request that `data` holds; `alike` is that of bytes with the same essence."""
+
+
+@runtime_checkable
+class Likening(Protocol):
+    """A plugin that has this member, too: its clients put new things that mean nothing into each request."""
+
+    def likeness(self, names: frozenset[str], context: Context) -> Likeness:
+        """For a service whose exact routes demand these fields, names of `Plugin.conditions`, and no others."""

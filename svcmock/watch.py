@@ -13,6 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from svcmock.model import FILE
+
 log = structlog.get_logger()
 
 SETTLE_MS = 50
@@ -22,7 +24,6 @@ LOOK_MS = 500
 CLOCK_SLACK_NS = 20_000_000
 """A file system's clock may be that far behind the one that `since` is taken from."""
 
-_FILE = "svcmock.yaml"
 _ENDINGS = frozenset({"", ".yaml", ".yml", ".json", ".jsonl", ".ndjson"})
 
 
@@ -45,17 +46,24 @@ def folders(root: Path, routes: Iterable[str]) -> set[Path]:
 
 async def watch(root: Path, routes: Iterable[str], since: int, changed: Callable[[], object]) -> None:
     """Call `changed` after each batch of changes made later than `since` (ns of the epoch), until cancelled."""
+    routes = tuple(routes)
     deep = folders(root, routes)
+
+    def missed_at_the_top() -> bool:
+        return _any_later([root / FILE], since) or folders(root, routes) != deep
+
+    def missed_below() -> bool:
+        return _any_later(_below(deep), since)
+
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_watch((root,), [root / _FILE], since, changed, recursive=False))
+        tasks.create_task(_watch((root,), missed_at_the_top, changed, recursive=False))
         if deep:
-            tasks.create_task(_watch(tuple(deep), _below(deep), since, changed, recursive=True))
+            tasks.create_task(_watch(tuple(deep), missed_below, changed, recursive=True))
 
 
 async def _watch(
     paths: tuple[Path, ...],
-    files: Iterable[Path],
-    since: int,
+    missed: Callable[[], bool],
     changed: Callable[[], object],
     *,
     recursive: bool,
@@ -73,9 +81,11 @@ async def _watch(
             yield_on_timeout=True,
             recursive=recursive,
         ):
-            if changes or (not looked and await asyncio.to_thread(_any_later, files, since)):
+            if changes or (not looked and await asyncio.to_thread(missed)):
                 changed()
             looked = True
+    except FileNotFoundError:
+        changed()  # a folder went away before it was watched, and may be there again
     except OSError as error:
         log.warning("files are not watched; `svcmock reload` reads them", why=str(error))
 

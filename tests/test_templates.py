@@ -1,6 +1,5 @@
 """Templates: what expressions give, what they refuse, and that request data stays data."""
 
-import time
 from typing import Any
 
 import pytest
@@ -128,8 +127,7 @@ def test_output_is_bounded() -> None:
 
 
 def test_compiling_is_linear() -> None:
-    started = time.perf_counter()
-    compile_template("{{ a }} " * 20_000)
-    compile_template("{{ a" + " " * 100_000)
-    compile_template("{{ a " * 20_000)
-    assert time.perf_counter() - started < 2
+    """Anything worse meets the suite's time limit."""
+    compile_template("{{ a }} " * 30_000)
+    compile_template("{{ a" + " " * 1_000_000)
+    compile_template("{{ a " * 200_000)

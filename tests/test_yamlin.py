@@ -1,7 +1,6 @@
 """YAML as plain data: the core schema with its three exceptions, and every bound."""
 
 import math
-import time
 
 import pytest
 
@@ -120,9 +119,7 @@ def test_all_problems_of_a_document_are_told() -> None:
 @pytest.mark.parametrize("unit", ["[", "{a: ", "- ", "? "])
 @pytest.mark.parametrize("times", [101, 1500, 1_000_000])
 def test_depth_is_bounded(unit: str, times: int) -> None:
-    started = time.perf_counter()
     assert told(unit * times) != []
-    assert time.perf_counter() - started < 2
 
 
 def test_a_hundred_levels_are_read_and_one_more_is_named() -> None:
@@ -146,6 +143,4 @@ def test_an_alias_that_holds_itself_ends() -> None:
 
 
 def test_many_broken_documents_are_bounded() -> None:
-    started = time.perf_counter()
-    assert len(told("a: }\n---\n" * 20_000)) == 100
-    assert time.perf_counter() - started < 2
+    assert len(told("a: }\n---\n" * 200_000)) == 100

@@ -1,7 +1,6 @@
 """What the emitter writes, and that YAML 1.1 and 1.2 readers both read back what was meant."""
 
 import math
-import timeit
 
 import pytest
 import yaml
@@ -205,8 +204,5 @@ def test_depth_is_limited(leaf: str) -> None:
 
 
 def test_cost_is_linear_in_the_document() -> None:
-    def cost(items: int) -> float:
-        data = nested(60, ["value of some length"] * items)
-        return min(timeit.repeat(lambda: emit(data), number=1, repeat=5))
-
-    assert cost(20_000) < 60 * cost(1_000)
+    """Anything worse meets the suite's time limit."""
+    assert len(emit(nested(60, ["value of some length"] * 300_000))) > 300_000

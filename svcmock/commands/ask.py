@@ -10,8 +10,7 @@ from typing import IO
 from svcmock.commands import NOT_RUNNING, OK, PROBLEMS
 from svcmock.commands.output import complain, print_json, table
 from svcmock.control import AdminClient, AdminError, read_token
-from svcmock.graphfile import FILE
-from svcmock.model import Address, Tcp, Unix
+from svcmock.model import FILE, Address, Tcp, Unix
 from svcmock.protocol import Doc, SvcmockError
 from svcmock.running import PRIVATE, Running, all_running, running
 

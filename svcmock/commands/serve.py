@@ -20,9 +20,9 @@ from svcmock import log
 from svcmock.commands import CANNOT_START, NOT_RUNNING, OK, PROBLEMS
 from svcmock.commands.ask import NotRunning, client, find, here, stop
 from svcmock.commands.output import complain, print_json, table
-from svcmock.config import FILE, load_graph
+from svcmock.config import load_graph
 from svcmock.daemon import Daemon, StartError
-from svcmock.model import Graph, Tcp
+from svcmock.model import FILE, Graph, Tcp
 from svcmock.project import load
 from svcmock.protocol import Plugin
 from svcmock.registry import discover
@@ -279,6 +279,7 @@ def check(project: Path | None, *, as_json: bool) -> int:
     if not loaded.errors:
         for responder in loaded.responders.values():
             problems += cross_check(root, responder)
+    problems = list(dict.fromkeys(problems))  # services may share a route file
     errors = sum(problem.severity == "error" for problem in problems)
     if as_json:
         print_json({"ok": not errors, "problems": msgspec.to_builtins(problems)})

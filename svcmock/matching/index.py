@@ -102,6 +102,8 @@ class Index:
         self.predicates = Predicates(plugin.template_field, plugin.template_separator)
         self.keys: list[bytes] = []
         """Every exact key, sorted: an address's routes and its neighbours stand side by side."""
+        self.names: frozenset[str] = frozenset()
+        """Every field that is a condition of some exact route."""
         self.size = 0
 
     def find(self, request: Request) -> Found | None:
@@ -242,6 +244,7 @@ class Builder:
     def build(self) -> Index:
         index = self._index
         index.exact = self._settle(self._plain)
+        index.names = frozenset(name for names in self._names for name in names)
         keys = list(index.exact)
         for address, by_noise in self._noisy.items():
             entries = [(self._contexts[noise], self._settle(table)) for noise, table in by_noise.items()]

@@ -127,7 +127,7 @@ def compile_jsonpath(path: str) -> Test:
         budget[0] = MAX_VISITS
         try:
             return next(iter(compiled.finditer(value)), None) is not None
-        except (_TooMany, JSONPathError, RecursionError):
+        except (_TooMany, JSONPathError, RecursionError, UnicodeError):
             return False
 
     return test

@@ -2,7 +2,8 @@
 
 A static reply is decided and written inside `data_received`: no task, no queue, no await. Whether a request
 gets such a reply depends on its bytes alone, so the driver may remember `(at_rest, bytes) -> wire bytes` and
-skip even the decoding; delays, streams and files become timers and queued outs.
+skip even the decoding, also for bytes that differ only in what decides nothing (`Likeness`). Delays, streams
+and files become timers and queued outs.
 
 Back-pressure: what a client does not take is bounded by the transport's high-water mark plus one reply. While
 the transport is full, outs wait, the session is not fed, and nothing more is read from the client.
@@ -55,7 +56,7 @@ class Serving:
         self.responder = responder
         self.journal = journal
         self.spools = spool_folder
-        self.memo = Memo()
+        self.memo = Memo(responder.likeness())
         self.connections: set[Connection] = set()
         self.refused = 0
         self.draining = False
@@ -65,7 +66,7 @@ class Serving:
     def replace(self, responder: Responder) -> None:
         """Serve by these routes from the next request on."""
         self.responder = responder
-        self.memo = Memo()
+        self.memo = Memo(responder.likeness())
         others: dict[int, Memo] = {}
         for connection in self.connections:
             made = connection.context
@@ -153,6 +154,8 @@ class Connection(asyncio.Protocol):
         """Bytes that the client had not taken when it was last looked at."""
         self._running = False
         self._facts: list[tuple[Request, Outcome, int]] | None = None
+        """While `_learn` watches: what was asked and answered, and in `_exact` whether exact routes did it."""
+        self._exact = False
         self.progress = self._loop.time()
 
     # --- asyncio calls these ---
@@ -176,11 +179,15 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self.progress = self._loop.time()
-        session = self._session
-        before = session.at_rest
+        before = self._session.at_rest
+        essence: bytes | None = None
         if before is not None and not self._queue and self._file is None:
             serving = self._serving
             known = self.memo.get(before, data)
+            if known is None:
+                essence = self.memo.essence(data)
+                if essence is not None:
+                    known = self.memo.alike(before, essence, data)
             if known is not None:
                 now = time.time()
                 for request, outcome, size in known.facts:
@@ -192,7 +199,7 @@ class Connection(asyncio.Protocol):
         if self._timers:
             self._ahead += len(data)
         try:
-            self._learn(before, data)
+            self._learn(before, data, essence)
         except Exception:
             log.exception("a connection was given up", service=self._serving.responder.service.name)
             self._transport.abort()
@@ -256,17 +263,23 @@ class Connection(asyncio.Protocol):
 
     # --- outs become I/O ---
 
-    def _learn(self, before: object | None, data: bytes) -> None:
-        """The slow path; remembers what it did if the same bytes will always give the same."""
+    def _learn(self, before: object | None, data: bytes, essence: bytes | None) -> None:
+        """The slow path; remembers what it did if the same bytes, or alike ones, will always give the same."""
         memo = self.memo
-        if before is None or not memo.wants(before, data):
+        again = before is not None and memo.wants(before, data)
+        like = essence is not None and memo.wants(before, essence)
+        if not (again or like):
             self._do(self._session.received(data))
             return
         facts: list[tuple[Request, Outcome, int]] = []
         self._facts = facts
+        self._exact = True
         wire = self._do(self._session.received(data))
         if self._facts is facts and wire and self._session.at_rest == before and not self._closing:
-            memo.put(before, data, wire, tuple(facts))
+            if again:
+                memo.put(before, data, wire, tuple(facts))
+            if like and essence is not None and self._exact and len(facts) == 1:
+                memo.put_alike(before, essence, wire, facts[0])
         self._facts = None
 
     def _do(self, outs: Iterable[Out]) -> bytes:
@@ -329,6 +342,7 @@ class Connection(asyncio.Protocol):
     def _ask(self, ask: Ask) -> None:
         decision = self._serving.decide(ask.request, ask.size)
         if self._facts is not None:
+            self._exact = self._exact and decision.exact
             if decision.fixed:
                 self._facts.append((ask.request, decision.outcome, ask.size))
             else:

@@ -4,6 +4,9 @@ Bounded in entries and bytes. Requests that are never sent twice must neither gr
 that are: an entry is made at the second sight of its bytes, and first sights are remembered as hashes only.
 A full memory takes nothing more, so that many hot requests do not push out one another; it starts anew when
 so many others were sent twice that what it holds is probably of yesterday.
+
+Beside whole requests it remembers essences, where the protocol has a `Likeness`: what a request is without
+what decides nothing. Such a hit knows the reply; the request for the journal is the one that was sent.
 """
 
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 from msgspec import Struct
 
 from svcmock.journal import Outcome
-from svcmock.protocol import Request
+from svcmock.protocol import Likeness, Request
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 16 * 2**20
@@ -32,10 +35,11 @@ class Known(Struct, frozen=True):
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
-    __slots__ = ("_bytes", "_full", "_known", "_sights", "_turned_away")
+    __slots__ = ("_bytes", "_full", "_known", "_likeness", "_sights", "_turned_away")
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[Any, bytes], Known] = {}
+    def __init__(self, likeness: Likeness | None = None) -> None:
+        self._known: dict[tuple[Any, ...], Known] = {}
+        self._likeness = likeness
         self._sights: set[int] = set()
         self._bytes = 0
         self._full = False
@@ -43,6 +47,23 @@ class Memo:
 
     def get(self, rest: object, data: bytes) -> Known | None:
         return self._known.get((rest, data))
+
+    def essence(self, data: bytes) -> bytes | None:
+        """What `alike` and `put_alike` go by; None where only the bytes themselves count."""
+        if self._likeness is None or len(data) > MAX_REQUEST:
+            return None
+        return self._likeness.essence(data)
+
+    def alike(self, rest: object, essence: bytes, data: bytes) -> Known | None:
+        """What is known of these bytes from others with the same essence."""
+        known = self._known.get((rest, essence, True))
+        if known is None or self._likeness is None:
+            return None
+        request, outcome, _ = known.facts[0]
+        known = Known(known.wire, ((self._likeness.request(request, data), outcome, len(data)),))
+        if self.wants(rest, data):
+            self.put(rest, data, known.wire, known.facts)
+        return known
 
     def wants(self, rest: object, data: bytes) -> bool:
         """Whether the outcome of these bytes, seen now, is worth remembering."""
@@ -60,13 +81,19 @@ class Memo:
         self, rest: object, data: bytes, wire: bytes, facts: tuple[tuple[Request, Outcome, int], ...]
     ) -> None:
         """Remember, unless it is too large or there is no room."""
-        cost = len(data) + len(wire)
-        if len(wire) > MAX_REPLY or self._full:
+        self._put((rest, data), len(data) + len(wire), Known(wire, facts))
+
+    def put_alike(self, rest: object, essence: bytes, wire: bytes, fact: tuple[Request, Outcome, int]) -> None:
+        """Remember of one request what holds for all with this essence."""
+        self._put((rest, essence, True), len(essence) + fact[2] + len(wire), Known(wire, (fact,)))
+
+    def _put(self, key: tuple[Any, ...], cost: int, known: Known) -> None:
+        if len(known.wire) > MAX_REPLY or self._full:
             return
         if len(self._known) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
             self._full = True
             return
-        self._known[rest, data] = Known(wire, facts)
+        self._known[key] = known
         self._bytes += cost
 
     def _takes_more(self) -> bool:

@@ -158,6 +158,8 @@ class Client(asyncio.Protocol):
             self._connecting.cancel()
         self._transport = None
         self._end(Side.CLIENT)
+        # it is us who end the upstream's side now: a reply that lasts until its end is not whole
+        self._ended.add(Side.SERVER)
         self._server.close()
         self._finish()
 
@@ -169,9 +171,14 @@ class Client(asyncio.Protocol):
     def server_eof(self) -> None:
         self._end(Side.SERVER)
 
-    def server_lost(self) -> None:
+    def server_lost(self, *, broken: bool) -> None:
+        """The upstream's side is gone; `broken` by a reset, which the client gets to see as one."""
+        if broken:
+            self._ended.add(Side.SERVER)
         self._end(Side.SERVER)
-        if self._transport is not None:
+        if self._transport is not None and broken:
+            self._transport.abort()
+        elif self._transport is not None:
             self._transport.close()
         self._finish()
 
@@ -296,9 +303,9 @@ class Server(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._client.go_on()
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._client.server_lost()
+        self._client.server_lost(broken=exc is not None)
 
     def write(self, data: bytes) -> None:
         if self._early is not None:

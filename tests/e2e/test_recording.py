@@ -18,7 +18,8 @@ from urllib.parse import quote
 import trustme
 
 from tests.e2e.processes import Svcmock, resident, wait_until
-from tests.e2e.wire import Heard, Reading, Upstream, ask, connect, get, ok, upstream
+from tests.e2e.replay import record_and_replay, replayed
+from tests.e2e.wire import Heard, Reading, ask, connect, get, ok, upstream
 
 MIB = 1024 * 1024
 
@@ -27,25 +28,6 @@ def hang_up(peer: socket.socket) -> None:
     """End a connection with a reset."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     peer.close()
-
-
-def replayed(svcmock: Svcmock, project: Path, requests: list[bytes]) -> list[bytes]:
-    """What the mock says to these requests, each on a connection of its own. None of them may miss."""
-    mock = svcmock.up(project)
-    answers = [ask(mock.ports["app"], request) for request in requests]
-    assert mock.status()["services"]["app"]["misses"] == 0
-    return answers
-
-
-def record_and_replay(svcmock: Svcmock, project: Path, real: Upstream, requests: list[bytes]) -> list[bytes]:
-    """Record, switch the upstream off, replay: asserts that the bytes are the same, and gives them."""
-    recorder = svcmock.record(project, {"app": real.url})
-    answers = [ask(recorder.ports["app"], request) for request in requests]
-    real.close()
-    told = recorder.stop()["app"]
-    assert told["recorded"] == told["accepted"] == len(requests), recorder.process.output
-    assert replayed(svcmock, project, requests) == answers
-    return answers
 
 
 # --- counting -----------------------------------------------------------------------------------------

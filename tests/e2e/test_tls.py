@@ -75,8 +75,9 @@ def test_the_variables_of_env_make_a_client_trust_it(svcmock: Svcmock, tmp_path:
 
 
 def test_plain_and_tls_on_one_port(svcmock: Svcmock, tmp_path: Path) -> None:
-    services = "both: {listen: 0, tls: auto, routes: routes/}\nstrict: {listen: 0, tls: {auto: true, plain: false}, routes: routes/}"
-    shop = project(tmp_path / "shop", services)
+    both = "both: {listen: 0, tls: auto, routes: routes/}"
+    strict = "strict: {listen: 0, tls: {auto: true, plain: false}, routes: routes/}"
+    shop = project(tmp_path / "shop", f"{both}\n{strict}")
     ports = svcmock.up(shop).ports
     context = trusting(shop / ".svcmock/ca/ca.pem")
     assert get(ports["both"]) == (200, BODY)
@@ -130,6 +131,14 @@ def shown(port: int, context: ssl.SSLContext, name: str) -> bool:
         return False
 
 
+def turned_away(port: int, context: ssl.SSLContext) -> bool:
+    """In TLS 1.3 a client learns it only after its own part of the handshake (RFC 8446, 4.4)."""
+    try:
+        return ask(port, context)[0] == b""
+    except (ssl.SSLError, ConnectionResetError):
+        return True
+
+
 @pytest.mark.parametrize("client", ["required", "optional"])
 def test_client_certificates(svcmock: Svcmock, tmp_path: Path, authority: trustme.CA, client: str) -> None:
     tls = f"{{auto: true, client_ca: clients.pem, client: {client}}}"
@@ -143,13 +152,9 @@ def test_client_certificates(svcmock: Svcmock, tmp_path: Path, authority: trustm
     authority.issue_cert("client@example.org").configure_cert(known)
     trustme.CA().issue_cert("client@example.org").configure_cert(stranger)
     assert ask(port, known)[0].endswith(BODY)
-    with pytest.raises((ssl.SSLError, ConnectionResetError)):
-        assert ask(port, stranger)[0] == b"", "served a client whose certificate nobody knows"
-        raise ConnectionResetError
+    assert turned_away(port, stranger)
     if client == "optional":
         assert ask(port, trusting(ca))[0].endswith(BODY)
     else:
-        with pytest.raises((ssl.SSLError, ConnectionResetError)):
-            assert ask(port, trusting(ca))[0] == b"", "served a client without a certificate"
-            raise ConnectionResetError
+        assert turned_away(port, trusting(ca))
         wait_until(lambda: "peer did not return a certificate" in mock.log().lower(), mock.log)

@@ -282,3 +282,22 @@ def test_any_field_goes_where_none_are_known():
     matcher, problems = compile_match({"heders": {"a": "b"}})
     assert matcher is not None
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [
+        {"regex": "a"},
+        {"regex": "(?P<n>.)$"},
+        {"glob": "a*"},
+        {"jsonpath": "$[?match(@, 'x.*')]"},
+        {"xpath": "//a"},
+    ],
+)
+@pytest.mark.parametrize("value", ["\ud800", "\udc80x", ["\ud800"], {"\ud800": "\ud800"}, "<a>\ud800</a>"])
+def test_no_text_that_json_can_bring_is_too_odd_to_be_tried(demand: Any, value: Any) -> None:
+    matcher, problems = compile_match({"json": {"k": demand}})
+    assert matcher is not None
+    assert problems == []
+    fields = {"json": {"k": value}}
+    assert (evaluate(matcher, fields) is None) == bool(differences(matcher, fields))

@@ -9,7 +9,18 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from svcmock.protocol import Context, Doc, Documents, Explanation, Files, Plugin, Session, Tap, Upstream
+from svcmock.protocol import (
+    Context,
+    Doc,
+    Documents,
+    Explanation,
+    Files,
+    Likeness,
+    Plugin,
+    Session,
+    Tap,
+    Upstream,
+)
 from svcmock_protocols.http import canonical, documents, messages
 from svcmock_protocols.http import miss as misses
 from svcmock_protocols.http.noise import NOISE
@@ -54,6 +65,11 @@ class HttpPlugin:
         from svcmock_protocols.http.session import HttpSession
 
         return HttpSession(context)
+
+    def likeness(self, names: frozenset[str], context: Context) -> Likeness:
+        from svcmock_protocols.http import likeness
+
+        return likeness.Likeness(names, context)
 
     def tap(self, context: Context, upstream: Upstream) -> Tap:
         from svcmock_protocols.http.tap import HttpTap

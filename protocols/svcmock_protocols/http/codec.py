@@ -394,17 +394,30 @@ def _memo(function: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
 @_memo
 def fields(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """The fields of a block of well-formed lines: names as sent, values without the whitespace around."""
-    pairs = (line.partition(b":") for line in block.split(b"\r\n")[:-1])
-    return tuple((name, value.strip(b" \t")) for name, _, value in pairs)
+    return tuple(field_of(line)[:2] for line in block.split(b"\r\n")[:-1])
+
+
+def field_of(line: bytes) -> tuple[bytes, bytes, bytes]:
+    """Of a well-formed line without its CRLF: name as sent, value without whitespace around, lower-cased name."""
+    name, _, value = line.partition(b":")
+    return name, value.strip(b" \t"), name.lower()
+
+
+_known_field = lru_cache(maxsize=4 * _MEMO_HEADS)(field_of)
 
 
 @_memo
 def index(block: bytes) -> dict[bytes, tuple[bytes, ...]]:
     """The values of each field by lower-cased name, in order. Shared: not to be changed."""
     values: dict[bytes, tuple[bytes, ...]] = {}
-    for name, value in fields(block):
-        lower = name.lower()
-        values[lower] = (*values.get(lower, ()), value)
+    # heads are seldom the same, but their lines are
+    read = _known_field if len(block) <= _MEMO_BYTES else field_of
+    for line in block.split(b"\r\n")[:-1]:
+        _, value, lower = read(line)
+        if lower in values:
+            values[lower] += (value,)
+        else:
+            values[lower] = (value,)
     return values
 
 

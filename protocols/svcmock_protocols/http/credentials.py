@@ -70,8 +70,8 @@ class Rules(Struct, frozen=True, eq=False):
     member: Callable[[bytes], bool]
     """Whether a member of a query, form or body with this name, as sent, holds a credential."""
     kept_cookies: frozenset[bytes]
-    line: re.Pattern[bytes]
-    """A header line that must be looked into: name, white space, value."""
+    looked_into: frozenset[bytes]
+    """Lower-cased names of all fields that may hold a credential: `headers`, and those that hold URLs."""
 
 
 @lru_cache(maxsize=64)
@@ -87,10 +87,8 @@ def rules(redact: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Rules:
             return False
         return plain in added or plain == b"token" or plain in MEMBERS or plain.endswith(ENDINGS)
 
-    names = b"|".join(re.escape(name) for name in sorted(headers | URL_HEADERS))
-    line = re.compile(rb"^(" + names + rb")(:[ \t]*)([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
     cookies = frozenset(path[8:].encode() for path in keep if path.startswith("cookies."))
-    return Rules(headers=headers, member=member, kept_cookies=cookies, line=line)
+    return Rules(headers=headers, member=member, kept_cookies=cookies, looked_into=headers | URL_HEADERS)
 
 
 def _below(paths: Iterable[str], root: str) -> frozenset[bytes]:

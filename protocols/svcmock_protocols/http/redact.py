@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 from msgspec.structs import replace
 
-from svcmock_protocols.http.codec import values
+from svcmock_protocols.http.codec import field_of, index, values
 from svcmock_protocols.http.coding import coding_of, decode, encode
 from svcmock_protocols.http.credentials import (
     SECRET_MIN,
@@ -197,30 +197,30 @@ def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -
 
 
 def _hide_block(block: bytes, token: Token, found: Found, known: Rules) -> bytes:
-    if not block:
+    if not block or known.looked_into.isdisjoint(index(block)):
         return block
-    hide_lines = _hide_lines if len(block) <= _MEMO_BYTES else _hide_lines.__wrapped__
-    hidden, noted = hide_lines(block, token, known)
-    found.update(noted)
-    return hidden
+    hide_line = _hide_line if len(block) <= _MEMO_BYTES else _hide_line.__wrapped__
+    lines = []
+    for line in block.split(b"\r\n"):
+        hidden, noted = hide_line(line, token, known)
+        lines.append(hidden)
+        found.update(noted)
+    return b"\r\n".join(lines)
 
 
-@lru_cache(maxsize=512)
-def _hide_lines(block: bytes, token: Token, known: Rules) -> tuple[bytes, Found]:
-    """The block without its credentials, and these. Remembered: heads repeat."""
+@lru_cache(maxsize=2048)
+def _hide_line(line: bytes, token: Token, known: Rules) -> tuple[bytes, Found]:
+    """A field line without its credentials, and these. Remembered: a client says most lines again."""
+    _, core, lower = field_of(line)
+    if lower not in known.looked_into or not core:
+        return line, {}
     noted: Found = {}
-
-    def line(match: re.Match[bytes]) -> bytes:
-        name, colon, value = match.groups()
-        lower = name.lower()
-        core = value.rstrip(b" \t")
-        if lower in known.headers:
-            hidden = hide(lower, core, token, noted, known)
-        else:
-            hidden = apply_edits(core, _url_edits(core, token, noted, known))
-        return name + colon + hidden + value[len(core) :]
-
-    return known.line.sub(line, block), noted
+    if lower in known.headers:
+        hidden = hide(lower, core, token, noted, known)
+    else:
+        hidden = apply_edits(core, _url_edits(core, token, noted, known))
+    start = line.index(core, len(lower) + 1)
+    return line[:start] + hidden + line[start + len(core) :], noted
 
 
 def _url_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:

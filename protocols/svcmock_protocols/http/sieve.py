@@ -29,6 +29,9 @@ _FILLER = b"x" * 129
 """Longer than any name that is looked at."""
 _OPEN_MEMBER = re.compile(rb'"([A-Za-z0-9_.$\[\]-]{3,64}+)"\s*+:\s*+"(?:[^"\\]++|\\.)*+\\?\Z', re.DOTALL)
 
+_CLOSING = re.compile(rb'[^\\]"')
+"""What ends any string that is open before it: quickly found in nearly every window."""
+
 
 class TooLongError(Exception):
     """A member that holds a credential is longer than REACH: svcmock cannot promise that all of it is found."""
@@ -96,6 +99,8 @@ class Sieve:
         """The value of a member that began before there must have ended in the window."""
         if edits and edits[-1][1] == len(text):
             raise TooLongError
+        if _CLOSING.search(text, before):
+            return
         last = _OPEN_MEMBER.search(text)
         if last is not None and last.start() < before and self._known.member(last[1]):
             raise TooLongError

@@ -19,6 +19,9 @@ from svcmock_protocols.http.sieve import Sieve, TooLongError, sieve_of
 
 MIN_GAP: Final = 0.002
 """Seconds between two pieces below which they came together: networks and schedulers do that."""
+MIN_WHOLE_GAP: Final = 0.1
+"""The same between a head and a body that came whole: many servers flush them apart, and on a busy machine that
+takes milliseconds that mean nothing. Told apart, a plain reply would read as a stream."""
 MAX_CHUNKS: Final = 4096
 """Pieces of a reply that are told apart; more of them are joined to their neighbours."""
 
@@ -54,6 +57,8 @@ class Cuts:
         """Empty where the body came in one piece and at once."""
         if len(self._sizes) > MAX_CHUNKS:
             self._join()
+        if len(self._sizes) == 1 and not self.chunked and self._gaps[0] < MIN_WHOLE_GAP:
+            return ()
         if not any(self._gaps) and (self._joined or len(self._sizes) <= 1 or not self.chunked):
             return ()
         return tuple(Chunk(size, round(gap, 6)) for size, gap in zip(self._sizes, self._gaps, strict=True))

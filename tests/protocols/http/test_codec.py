@@ -1,6 +1,5 @@
 """Heads of HTTP/1 messages, with literal bytes."""
 
-import time
 from collections.abc import Iterable
 from itertools import repeat
 
@@ -179,11 +178,9 @@ def slowly(first: bytes, reads: Iterable[bytes]) -> None:
     [(b"GET /", "line-too-long", MAX_LINE + 100), (b"GET / HTTP/1.1\r\nX: ", "head-too-large", MAX_HEAD + 100)],
 )
 def test_an_endless_head_is_refused_as_soon_as_its_limit_is_passed(first: bytes, fault: str, by: int) -> None:
-    started = time.perf_counter()
     with pytest.raises(MessageError) as refused:
         slowly(first, repeat(b"a", by))
     assert refused.value.fault == fault
-    assert time.perf_counter() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,22 @@ def test_gaps_below_the_smallest_are_none() -> None:
     assert cuts.chunks() == (Chunk(1), Chunk(5, 0.499))
 
 
+@pytest.mark.parametrize(
+    ("chunked", "gap", "expected"),
+    [
+        (False, 0.05, ()),
+        (False, 0.2, (Chunk(9, 0.2),)),
+        (True, 0.05, (Chunk(9, 0.05),)),
+    ],
+)
+def test_a_body_that_comes_whole_a_little_after_its_head_is_no_stream(
+    chunked: bool, gap: float, expected: tuple[Chunk, ...]
+) -> None:
+    cuts = Cuts(10.0, chunked=chunked)
+    cuts.add(9, 10.0 + gap, ends=True)
+    assert cuts.chunks() == expected
+
+
 def test_very_many_chunks_without_a_gap_are_one() -> None:
     for count, left in ((MAX_CHUNKS, MAX_CHUNKS), (MAX_CHUNKS + 1, 0), (5 * MAX_CHUNKS, 0)):
         cuts = Cuts(1.0, chunked=True)

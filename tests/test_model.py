@@ -1,0 +1,48 @@
+"""The values a project's files are read into: how they are shown, and what they refuse."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from svcmock.model import Limits, Problem, RouteDoc, Tcp, Tls, Unix
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (Tcp("127.0.0.1", 80), "127.0.0.1:80"),
+        (Tcp("::1", 8080), "[::1]:8080"),
+        (Tcp("localhost", 0), "localhost:0"),
+        (Unix("/run/x.sock"), "unix:/run/x.sock"),
+    ],
+)
+def test_an_address_is_shown_as_it_is_written(address: Tcp | Unix, shown: str) -> None:
+    assert str(address) == shown
+
+
+def test_a_problem_names_its_place_and_a_warning_itself() -> None:
+    assert str(Problem("a.yaml", 3, 7, "is wrong")) == "a.yaml:3:7: is wrong"
+    assert str(Problem("a.yaml", 3, 7, "is odd", "warning")) == "a.yaml:3:7: warning: is odd"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "why"),
+    [
+        (Limits, {"connections": 0}, "`int` >= 1"),
+        (Limits, {"idle": 0}, "> 0"),
+        (Limits, {"drain": -1}, ">= 0"),
+        (Limits, {"conections": 1}, "unknown field `conections`"),
+        (Tls, {"client": "maybe"}, "Invalid enum value"),
+        (RouteDoc, {}, "missing required field `respond`"),
+        (RouteDoc, {"respond": {}, "policy": "all"}, "Invalid enum value"),
+        (RouteDoc, {"respond": {}, "mach": {}}, "unknown field `mach`"),
+    ],
+)
+def test_what_breaks_a_rule_of_its_field_is_refused(kind: Any, value: Any, why: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=why):
+        msgspec.convert(value, kind)
+
+
+def test_a_route_document_says_nothing_that_nobody_wrote() -> None:
+    assert msgspec.to_builtins(RouteDoc(respond={"status": 200})) == {"respond": {"status": 200}}
