@@ -101,28 +101,30 @@ class Bench:
 
     def _compare(self, case: str, project: Path, sent: Load, goal: float, *, misses: bool = False) -> None:
         with ExitStack() as stack:
-            started = stack.enter_context(servers.daemon(project, self.folder))
-            sides: list[tuple[int, list[float]]] = [(started.port, [])]
+            sides = [_Side(stack.enter_context(servers.daemon(project, self.folder)), sent, misses=misses)]
             if self._nginx is not None:
-                port = stack.enter_context(
-                    servers.nginx(self._nginx, projects.BODY, self.folder / f"nginx{len(self.rows)}")
-                )
-                sides.append((port, []))
-            self._alternate(sides, sent, sent, misses=misses)
-        ours, theirs = sides[0][1], sides[1][1] if len(sides) > 1 else []
-        self.note(Row(case, "requests/s", tuple(ours), tuple(theirs), goal=goal if theirs else 0))
+                folder = self.folder / f"nginx{len(self.rows)}"
+                peer = stack.enter_context(servers.nginx(self._nginx, projects.BODY, folder))
+                sides.append(_Side(peer, sent))
+            self._alternate(case, sides, goal)
 
-    def _alternate(
-        self, sides: list[tuple[int, list[float]]], first: Load, second: Load, *, misses: bool = False
-    ) -> None:
-        """Rounds of both sides in turn, after one of each that does not count."""
+    def _alternate(self, case: str, sides: list["_Side"], goal: float) -> None:
+        """Rounds of all sides in turn, after one of each that does not count."""
         for number in range(self.rounds + 1):
-            for index, (port, rates) in enumerate(sides):
-                rate = load.run(second if index else first, port, self.seconds, self.folder)
-                if rate.wrong and not (misses and index == 0):
-                    raise RuntimeError(f"{rate.wrong} of {rate.total} answers were not 2xx")
-                if number:
-                    rates.append(rate.per_second)
+            for side in sides:
+                side.measure(self.seconds, self.folder, counts=number > 0)
+        ours = sides[0]
+        theirs = sides[1] if len(sides) > 1 else None
+        self.note(
+            Row(
+                case,
+                "requests/s",
+                tuple(ours.rates),
+                tuple(theirs.rates) if theirs else (),
+                goal=goal if theirs else 0,
+                processor=ours.per_processor / theirs.per_processor if theirs and theirs.spent else 0.0,
+            )
+        )
 
     # --- many routes ---
 
@@ -159,11 +161,39 @@ class Bench:
         ]
         with servers.daemon(many, self.folder) as ours, servers.daemon(one, self.folder) as single:
             for case, paths, unique, goal in cases:
-                sides: list[tuple[int, list[float]]] = [(ours.port, []), (single.port, [])]
-                lone = Load(first, projects.HEADERS, unique=unique)
-                self._alternate(sides, Load(paths, projects.HEADERS, unique=unique), lone)
-                named = f"{self.routes:,} routes against one: {case}"
-                self.note(Row(named, "requests/s", tuple(sides[0][1]), tuple(sides[1][1]), goal=goal))
+                sides = [
+                    _Side(ours, Load(paths, projects.HEADERS, unique=unique)),
+                    _Side(single, Load(first, projects.HEADERS, unique=unique)),
+                ]
+                self._alternate(f"{self.routes:,} routes against one: {case}", sides, goal)
+
+
+class _Side:
+    """One of the servers that are compared, and what was measured of it."""
+
+    def __init__(self, server: servers.Start, sent: Load, *, misses: bool = False) -> None:
+        self._server = server
+        self._sent = sent
+        self._misses = misses
+        self.rates: list[float] = []
+        self.total = 0
+        self.spent = 0.0
+
+    @property
+    def per_processor(self) -> float:
+        """Requests answered per second of processor time; 0 where that is not known."""
+        return self.total / self.spent if self.spent else 0.0
+
+    def measure(self, seconds: float, folder: Path, *, counts: bool) -> None:
+        """One round. Raises RuntimeError when answers are not what they should be."""
+        before = servers.processor_seconds(self._server.pid)
+        rate = load.run(self._sent, self._server.port, seconds, folder)
+        if rate.wrong and not self._misses:
+            raise RuntimeError(f"{rate.wrong} of {rate.total} answers were not 2xx")
+        if counts:
+            self.rates.append(rate.per_second)
+            self.total += rate.total
+            self.spent += servers.processor_seconds(self._server.pid) - before
 
 
 CASES: dict[str, Callable[[Bench], None]] = {

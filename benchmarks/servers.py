@@ -40,7 +40,7 @@ http {{
 
 
 class Start(Struct, frozen=True):
-    """A daemon that was started: seconds until `svcmock up -d` returned, its pid and its port."""
+    """A server that was started: the seconds it took, its pid and its port."""
 
     seconds: float
     pid: int
@@ -54,10 +54,18 @@ class Start(Struct, frozen=True):
             return 0.0
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
-    def processor_seconds(self) -> float:
-        """Processor time it has spent so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process and its children have spent so far; 0.0 where there is no /proc."""
+    spent = 0.0
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (str(pid), *children):
+            fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            spent += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0
+    return spent
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -127,8 +135,8 @@ def nginx_binary() -> Path | None:
 
 
 @contextmanager
-def nginx(binary: Path, body: str, folder: Path) -> Iterator[int]:
-    """nginx with one worker that answers everything with `body`; gives its port."""
+def nginx(binary: Path, body: str, folder: Path) -> Iterator[Start]:
+    """nginx with one worker that answers everything with `body`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -142,7 +150,7 @@ def nginx(binary: Path, body: str, folder: Path) -> Iterator[int]:
     )
     try:
         _wait_for(port, process)
-        yield port
+        yield Start(0.0, process.pid, port)
     finally:
         _end(process)
         if process.stderr is not None:

@@ -125,6 +125,7 @@ class Daemon:
         await self._end()
 
     async def _end(self) -> None:
+        await asyncio.sleep(0)  # a service that a reload has just left begins to stop: its socket closes
         for task in self._tasks:
             task.cancel()
         if self._watching is not None:

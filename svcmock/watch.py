@@ -37,7 +37,7 @@ def folders(root: Path, routes: Iterable[str]) -> set[Path]:
                 break
             fixed.append(part)
         folder = root.joinpath(*fixed)
-        while not folder.is_dir():
+        while folder != root and not folder.is_dir():
             folder = folder.parent
         if folder != root:
             found.add(folder)
@@ -84,9 +84,10 @@ async def _watch(
             if changes or (not looked and await asyncio.to_thread(missed)):
                 changed()
             looked = True
-    except FileNotFoundError:
-        changed()  # a folder went away before it was watched, and may be there again
     except OSError as error:
+        if recursive and isinstance(error, FileNotFoundError):
+            changed()  # a folder went away before it was watched, and may be there again
+            return
         log.warning("files are not watched; `svcmock reload` reads them", why=str(error))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from svcmock.watch import _relevant, folders, watch
+from svcmock.watch import _relevant, _watch, folders, watch
 
 ROUTES = ["routes/*.yaml"]
 
@@ -108,6 +108,15 @@ def test_a_change_from_before_the_watching_began_is_told(tmp_path: Path) -> None
     since = time.time_ns()
     old.rename(tmp_path / "routes/a.yaml")
     assert asyncio.run(told_at_first(tmp_path, since, 20))
-    assert asyncio.run(told_at_first(tmp_path, time.time_ns() + 10**9, 20, lambda: (tmp_path / "routes").rename(tmp_path / "x")))
     later = time.time_ns() + 10**9
     assert not asyncio.run(told_at_first(tmp_path, later, 1.2))
+
+
+def test_a_folder_that_went_away_before_it_was_watched(tmp_path: Path) -> None:
+    """Whoever is told looks for what is there now; without the project itself there is nothing to look for."""
+    told: list[str] = []
+    gone = (tmp_path / "gone",)
+    asyncio.run(_watch(gone, lambda: False, lambda: told.append("routes"), recursive=True))
+    asyncio.run(_watch(gone, lambda: False, lambda: told.append("root"), recursive=False))
+    assert told == ["routes"]
+    assert folders(tmp_path / "gone", ["routes/"]) == set()

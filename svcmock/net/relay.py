@@ -206,11 +206,21 @@ class Client(asyncio.Protocol):
             self._see(self._tap.unreachable(str(error), time.monotonic()))
         self._connecting = None
         self.go_on()
+        self._settle()
 
     def _end(self, side: Side) -> None:
         if side not in self._ended:
             self._ended.add(side)
             self._see(self._tap.eof(side, time.monotonic()))
+            self._settle()
+
+    def _settle(self) -> None:
+        """Close, after what is still to be sent, once no side can say anything more."""
+        silent = Side.SERVER in self._ended or not self._server.connected
+        if Side.CLIENT in self._ended and self._connecting is None and silent:
+            if self._transport is not None:
+                self._transport.close()
+            self._server.close()
 
     def _see(self, sight: Sight) -> None:
         for seen in sight:

@@ -1,0 +1,152 @@
+"""Essences: what is left out decides nothing, and everything that decides, or is wrong, stays."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from svcmock.noise import Noise
+from svcmock.protocol import Ask, Context
+from svcmock_protocols.http import plugin
+from svcmock_protocols.http.codec import MAX_FIELDS
+from svcmock_protocols.http.messages import Options, Reply, Request
+from svcmock_protocols.http.session import HttpSession
+
+CONTEXT = Context(
+    Options(max_head=1024, redact=("headers.x-signed",)), Noise(plugin.noise), lambda secret: b"svcmock-any"
+)
+NAMES = frozenset({"headers.accept", "headers.x-tenant"})
+REPLY = Reply(status=200, body=b"x", self_authority=b"shop:80", block=b"Location: http://shop:80/a\r\n")
+
+
+def essence(data: bytes) -> bytes | None:
+    return plugin.likeness(NAMES, CONTEXT).essence(data)
+
+
+def get(*lines: str, first: str = "GET /a HTTP/1.1", rest: str = "") -> bytes:
+    return ("\r\n".join((first, *lines)) + "\r\n\r\n" + rest).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "left"),
+    [
+        (get("Host: a", "X-Request-Id: 1"), get("Host: a")),
+        (get("X-Request-Id: 1", "Host: a", "Date: now"), get("Host: a")),
+        (get("Host: a", "accept: b", "User-Agent: c"), get("Host: a", "accept: b")),
+        (get("Host: a", "X:", "Content-Length: 2", rest="hi"), get("Host: a", "Content-Length: 2", rest="hi")),
+        (get("Host: a", "X: 1", rest="GET /\r\nX: 2\r\n"), get("Host: a", rest="GET /\r\nX: 2\r\n")),
+    ],
+)  # fmt: skip
+def test_what_decides_nothing_is_left_out(data: bytes, left: bytes) -> None:
+    assert essence(data) == left
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "HOST: a",
+        "Content-Length: 0",
+        "transfer-encoding: chunked",
+        "Connection: close",
+        "Expect: 100-continue",
+        "Content-Type: text/plain",
+        "content-encoding: gzip",
+        "Accept-Encoding: br",
+        "Accept: text/plain",
+        "X-Tenant: a",
+        "Authorization: Bearer x",
+        "Cookie: a=b",
+        "x-signed: 1",
+        "Referer: /?token=x",
+        " X: folded",
+        "X : a",
+        "X\x00: a",
+        "X: a\x00",
+        "X: a\nY: b",
+        "X: a\rY: b",
+        "no colon",
+        ": a",
+        "",
+    ],
+)
+def test_what_decides_or_is_wrong_stays(line: str) -> None:
+    left = essence(get("X-Request-Id: 1", line))
+    assert left == get(line)
+    assert essence(get(line)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"GET /a HTTP/1.1\r\nX: 1\r\n",
+        get(),
+        get("Host: a", first="X-First: line"),
+        get("Host: a", first=""),
+        get(f"X: {'x' * 1024}"),
+        get(*["X: 1"] * MAX_FIELDS),
+    ],
+)
+def test_nothing_is_left_out_of_what_is_no_whole_ordinary_head(data: bytes) -> None:
+    assert essence(data) is None
+
+
+def test_the_request_is_the_one_that_was_sent() -> None:
+    alike = Request(b"POST", b"/a", b"1.1", b"Host: a\r\nX: 1\r\nContent-Length: 2\r\n", b"hi")
+    data = get("Host: a", "X: 2", "Content-Length: 2", first="POST /a HTTP/1.1", rest="hi")
+    made = plugin.likeness(NAMES, CONTEXT).request(alike, data)
+    assert made == replace(alike, block=b"Host: a\r\nX: 2\r\nContent-Length: 2\r\n")
+
+
+def test_verdicts_are_bounded() -> None:
+    likeness: Any = plugin.likeness(NAMES, CONTEXT)
+    for number in range(5000):
+        assert likeness.essence(get("Host: a", f"X-Request-Id: {number}")) == get("Host: a")
+    assert len(likeness._stays) <= 1024
+
+
+# --- nobody can tell ----------------------------------------------------------------------------------
+
+LINES = st.sampled_from(
+    """Host: shop|Host: other|X-Request-Id: 1|X-Request-Id: secret12|Date: x|Content-Length: 2
+    |Content-Length: 0|Transfer-Encoding: chunked|Connection: close|Expect: 100-continue|Expect: x|Accept: a
+    |Accept: b|X-Tenant: t|Authorization: Bearer secret12|Content-Type: application/json|Accept-Encoding: gzip
+    |X : y|X: \x01|\tfolded|Referer: http://a/?password=secret12|X: secret12|TE: trailers|Upgrade: h2c|no
+    |Content-Encoding: gzip""".replace("\n    ", "").split("|")
+)
+FIRST = st.sampled_from(
+    ["GET /a HTTP/1.1", "HEAD /secret12 HTTP/1.1", "POST /a?b=c HTTP/1.1", "GET /a HTTP/1.0", "X: y", "GET  /"]
+)
+REST = st.sampled_from(["", "hi", "{}", "2\r\n{}\r\n0\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "0\r\n"])
+
+
+@given(FIRST, st.lists(LINES, max_size=6).map(lambda lines: ["Host: shop", *lines]), REST)
+def test_an_essence_is_answered_like_what_it_was_made_from(first: str, lines: list[str], rest: str) -> None:
+    data = get(*lines, first=first, rest=rest)
+    left = essence(data)
+    if left is not None:
+        assert essence(left) is None
+        assert _outs(data) == _outs(left)
+
+
+def _outs(data: bytes) -> list[Any]:
+    """All that a session says to these bytes, each request as what the index is asked about it."""
+    session = HttpSession(CONTEXT)
+    waiting = list(session.received(data))
+    seen: list[Any] = []
+    while waiting:
+        out = waiting.pop(0)
+        if isinstance(out, Ask):
+            seen.append(_decides(out.request))
+            waiting = [*session.answered(out, REPLY), *waiting]
+        else:
+            seen.append(out)
+    return [*seen, session.at_rest]
+
+
+def _decides(request: Request) -> tuple[Any, ...]:
+    masked = plugin.redact(request, CONTEXT)
+    names = tuple(sorted(NAMES))
+    return plugin.key(masked, CONTEXT), plugin.present(masked, names, CONTEXT), request.body, request.target
