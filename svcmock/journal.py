@@ -6,7 +6,7 @@ kept as their one-line summary.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TypeAlias
 
@@ -40,7 +40,10 @@ class Entry(Struct, frozen=True):
     size: int = 0
 
 
-_Row: TypeAlias = tuple[int, float, Request, Outcome, int]
+Read: TypeAlias = Callable[[Request, bytes], Request]
+"""The request that bytes hold, given one that is alike: `svcmock.protocol.Likeness.request`."""
+
+_Row: TypeAlias = tuple[int, float, Request, Outcome, int, Read | None, bytes]
 
 
 class Journal:
@@ -58,13 +61,24 @@ class Journal:
         self.hits: dict[str, int] = {}
         self.misses: dict[str, int] = {}
 
-    def add(self, at: float, request: Request, outcome: Outcome, size: int) -> int:
-        """Note one request of `size` bytes; gives its id. Called once per request: keep it lean."""
+    def add(
+        self,
+        at: float,
+        request: Request,
+        outcome: Outcome,
+        size: int,
+        read: Read | None = None,
+        data: bytes = b"",
+    ) -> int:
+        """Note one request of `size` bytes; gives its id. Called once per request: keep it lean.
+
+        With `read`, the request is the one in `data`, to be read when somebody looks.
+        """
         ident = self.next_id
         self.next_id = ident + 1
         cost = size + OVERHEAD
         rows = self._rows
-        rows.append((ident, at, request, outcome, cost))
+        rows.append((ident, at, request, outcome, cost, read, data))
         self._bytes += cost
         while self._bytes > self._max_bytes or len(rows) > self._max_entries:
             self._bytes -= rows.popleft()[4]
@@ -98,7 +112,8 @@ class Journal:
         rows = self._rows
         start = max(0, ident + 1 - rows[0][0]) if rows else 0
         for row in islice(rows, start, start + most):
-            yield Entry(*row)
+            ident, at, request, outcome, cost, read, data = row
+            yield Entry(ident, at, request if read is None else read(request, data), outcome, cost)
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -88,3 +88,10 @@ def _segment(pattern: str) -> Callable[[str], object]:
         return True
 
     return matches
+
+
+def noise_of(known: Iterable[str], ignore: Iterable[str]) -> Noise:
+    """`known` and what `ignore` adds; `!x` in it takes the pattern x away."""
+    listed = list(ignore)
+    kept = {pattern[1:] for pattern in listed if pattern.startswith("!")}
+    return Noise((set(known) - kept) | {pattern for pattern in listed if not pattern.startswith("!")})

@@ -7,9 +7,7 @@ a copy: a cache that is missing, damaged or foreign is compiled again.
 """
 
 import gc
-import hashlib
 import random
-import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -20,24 +18,22 @@ import msgspec
 from msgspec import Struct
 
 from svcmock import __version__
+from svcmock.cache import Cache
 from svcmock.compile import Compiled, CompiledFile, compile_file, unpacked
-from svcmock.config import confined, load_graph, route_files
+from svcmock.config import load_graph, route_files
 from svcmock.engine import Responder
+from svcmock.files import ProjectFiles
 from svcmock.matching.index import Answer, Builder
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Graph, Problem, Service
-from svcmock.noise import Noise
-from svcmock.protocol import Blob, Context, Invalid, Plugin
+from svcmock.noise import noise_of
+from svcmock.parallel import compile_parts
+from svcmock.protocol import Context, Plugin
 from svcmock.recording import load_key, tokenizer
-from svcmock.running import private_folder
 
 CACHE_ABOVE = 64 * 1024
 """Bytes of a route file above which its compilation is worth keeping."""
 CACHE_FORMAT = 2
-SEAL = 16
-"""Bytes of the hash that a cached file begins with."""
-
-_BODY = re.compile(r"bodies/[0-9a-f]{64}")
 
 
 class Loaded(Struct, frozen=True):
@@ -73,7 +69,7 @@ def _load(root: Path, plugins: Mapping[str, Plugin], turns: Mapping[str, dict[by
     if graph is None:
         return Loaded(None, {}, problems)
     key = load_key(root / ".svcmock" / "redaction.key")
-    cache = _Cache(root)
+    cache = Cache(root)
     responders = {}
     for service in graph.services.values():
         plugin = plugins[service.protocol]
@@ -96,13 +92,7 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
 
 def context_of(service: Service, plugin: Plugin, token: Callable[[bytes], bytes]) -> Context:
     """A service's configuration as its protocol sees it. `ignore: ["!x"]` takes x from the default noise."""
-    return Context(service.options, _noise(plugin.noise, service.ignore), token, service.pace)
-
-
-def _noise(known: tuple[str, ...], ignore: tuple[str, ...]) -> Noise:
-    kept = {pattern[1:] for pattern in ignore if pattern.startswith("!")}
-    own = {pattern for pattern in ignore if not pattern.startswith("!")}
-    return Noise((set(known) - kept) | own)
+    return Context(service.options, noise_of(plugin.noise, service.ignore), token, service.pace)
 
 
 @cache
@@ -118,52 +108,18 @@ def _code_of(module: str) -> list[tuple[str, int, int]]:
     return found
 
 
-class ProjectFiles:
-    """Resolves what the route file `file` refers to: relative to its folder, inside the project."""
-
-    def __init__(self, root: Path, file: str) -> None:
-        self._root = root
-        self._folder = Path(file).parent
-
-    def __call__(self, name: str) -> Blob:
-        path = confined(self._root, str(self._folder / name))
-        try:
-            if not path.is_file():
-                raise Invalid((), f"there is no file `{self._folder / name}`")
-            size = path.stat().st_size
-            return Blob(str(path), size, 0, "" if _BODY.fullmatch(name) else _sha256(path))
-        except OSError as error:
-            raise Invalid((), f"`{self._folder / name}` cannot be read: {error.strerror}") from None
-
-    def read(self, blob: Blob) -> bytes:
-        try:
-            with Path(blob.path).open("rb") as file:
-                file.seek(blob.offset)
-                data = file.read(blob.size)
-        except OSError as error:
-            raise Invalid((), f"`{blob.path}` cannot be read: {error.strerror}") from None
-        if len(data) != blob.size:
-            raise Invalid((), f"`{blob.path}` is shorter than it was")
-        return data
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 class _Loader:
     """Loads one service."""
 
     def __init__(
-        self, graph: Graph, service: Service, plugin: Plugin, key: bytes | None, cache: "_Cache"
+        self, graph: Graph, service: Service, plugin: Plugin, key: bytes | None, cache: "Cache"
     ) -> None:
         self._graph = graph
         self._service = service
         self._plugin = plugin
         self._cache = cache
         self._context = context_of(service, plugin, tokenizer(key))
-        self._keyless = key is None
+        self._key = key
         self._salt = msgspec.msgpack.encode(
             [
                 CACHE_FORMAT,
@@ -187,7 +143,7 @@ class _Loader:
             redacted = redacted or compiled.tokens
             for entry in compiled.entries:
                 self._add(builder, name, entry)
-        if redacted and self._keyless:
+        if redacted and self._key is None:
             why = "the redaction key is not here: recorded credentials match any credential of their kind"
             self.problems.append(Problem("svcmock.yaml", self._service.line, 1, why, "warning"))
         root = Path(self._graph.root)
@@ -211,8 +167,7 @@ class _Loader:
         worth = len(data) >= CACHE_ABOVE
         known = self._cache.read(place) if worth else None
         if known is None:
-            files = ProjectFiles(Path(self._graph.root), name)
-            known, problems = compile_file(data, name, self._plugin, self.context_for, files)
+            known, problems = self._compile_anew(data, name)
             self.problems += problems
             if worth and not any(problem.severity == "error" for problem in problems):
                 self._cache.write(place, known)
@@ -220,13 +175,20 @@ class _Loader:
             self.problems += known.warnings
         return known
 
+    def _compile_anew(self, data: bytes, name: str) -> tuple[CompiledFile, list[Problem]]:
+        root = Path(self._graph.root)
+        parts = compile_parts(data, root, name, self._plugin, self._context, self._key)
+        if parts is not None:
+            return parts.compiled, parts.problems
+        return compile_file(data, name, self._plugin, self.context_for, ProjectFiles(root, name))
+
     def context_for(self, ignore: tuple[str, ...]) -> Context:
         """The context of a route that declares this noise of its own."""
         if not ignore:
             return self._context
         known = self._own.get(ignore)
         if known is None:
-            noise = _noise(self._context.ignore.patterns, ignore)
+            noise = noise_of(self._context.ignore.patterns, ignore)
             known = self._own[ignore] = msgspec.structs.replace(self._context, ignore=noise)
         return known
 
@@ -243,55 +205,3 @@ class _Loader:
         )
         answer.matcher = matcher
         builder.add_matched(entry.match, answer, entry.policy)
-
-
-def _seal(data: bytes | memoryview) -> bytes:
-    """What a whole cached file begins with: a damaged one must not answer anything."""
-    return blake2b(data, digest_size=SEAL).digest()
-
-
-class _Cache:
-    """Compiled route files, by a hash of what they were compiled from."""
-
-    def __init__(self, root: Path) -> None:
-        self._folder = root / ".svcmock" / "cache"
-        self._root = root
-        self._used: set[str] = set()
-
-    def read(self, place: str) -> CompiledFile | None:
-        self._used.add(place)
-        try:
-            data = memoryview((self._folder / place).read_bytes())
-            if _seal(data[SEAL:]) != data[:SEAL]:
-                return None
-            known = msgspec.msgpack.decode(data[SEAL:], type=CompiledFile)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        for path, size in known.files:
-            try:
-                if Path(path).stat().st_size != size:
-                    return None
-            except OSError:
-                return None
-        return known
-
-    def write(self, place: str, compiled: CompiledFile) -> None:
-        """A cache that cannot be written is done without."""
-        try:
-            private_folder(self._root)
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            draft = self._folder / f".{place}"
-            data = msgspec.msgpack.encode(compiled)
-            draft.write_bytes(_seal(data) + data)
-            draft.replace(self._folder / place)
-        except OSError:
-            return
-
-    def sweep(self) -> None:
-        """Remove what no route file needs any more."""
-        try:
-            for known in self._folder.iterdir():
-                if known.name not in self._used:
-                    known.unlink(missing_ok=True)
-        except OSError:
-            return

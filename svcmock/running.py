@@ -145,7 +145,7 @@ def running(root: Path) -> Running | None:
 
 
 def all_running() -> list[Running]:
-    """Every daemon of this user, wherever its project is."""
+    """Every daemon of this user, wherever its project is; by project."""
     found = []
     for pointer in sorted(run_folder().iterdir()):
         try:
@@ -156,7 +156,7 @@ def all_running() -> list[Running]:
             pointer.unlink(missing_ok=True)
         else:
             found.append(known)
-    return found
+    return sorted(found, key=lambda known: known.root)
 
 
 def _digest(root: Path) -> str:

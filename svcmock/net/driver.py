@@ -182,17 +182,20 @@ class Connection(asyncio.Protocol):
         before = self._session.at_rest
         essence: bytes | None = None
         if before is not None and not self._queue and self._file is None:
-            serving = self._serving
-            known = self.memo.get(before, data)
-            if known is None:
-                essence = self.memo.essence(data)
-                if essence is not None:
-                    known = self.memo.alike(before, essence, data)
+            memo, journal = self.memo, self._serving.journal
+            known = memo.get(before, data)
             if known is not None:
                 now = time.time()
                 for request, outcome, size in known.facts:
-                    serving.journal.add(now, request, outcome, size)
+                    journal.add(now, request, outcome, size)
                 self._transport.write(known.wire)
+                return
+            essence = memo.essence(data)
+            alike = None if essence is None else memo.alike(before, essence, data)
+            if alike is not None and memo.likeness is not None:
+                read = memo.likeness.request
+                journal.add(time.time(), alike.request, alike.outcome, len(data), read, data)
+                self._transport.write(alike.wire)
                 return
         else:
             before = None
@@ -279,7 +282,7 @@ class Connection(asyncio.Protocol):
             if again:
                 memo.put(before, data, wire, tuple(facts))
             if like and essence is not None and self._exact and len(facts) == 1:
-                memo.put_alike(before, essence, wire, facts[0])
+                memo.put_alike(before, essence, data, wire, *facts[0][:2])
         self._facts = None
 
     def _do(self, outs: Iterable[Out]) -> bytes:

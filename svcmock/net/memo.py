@@ -32,14 +32,24 @@ class Known(Struct, frozen=True):
     facts: tuple[tuple[Request, Outcome, int], ...]
 
 
+class Alike(Struct):
+    """What all requests with one essence get. `request` is one of them; `last` the bytes that came last."""
+
+    wire: bytes
+    request: Request
+    outcome: Outcome
+    last: bytes
+
+
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
-    __slots__ = ("_bytes", "_full", "_known", "_likeness", "_sights", "_turned_away")
+    __slots__ = ("_alike", "_bytes", "_full", "_known", "_sights", "_turned_away", "likeness")
 
     def __init__(self, likeness: Likeness | None = None) -> None:
-        self._known: dict[tuple[Any, ...], Known] = {}
-        self._likeness = likeness
+        self.likeness = likeness
+        self._known: dict[tuple[Any, bytes], Known] = {}
+        self._alike: dict[tuple[Any, bytes], Alike] = {}
         self._sights: set[int] = set()
         self._bytes = 0
         self._full = False
@@ -50,20 +60,20 @@ class Memo:
 
     def essence(self, data: bytes) -> bytes | None:
         """What `alike` and `put_alike` go by; None where only the bytes themselves count."""
-        if self._likeness is None or len(data) > MAX_REQUEST:
+        if self.likeness is None or len(data) > MAX_REQUEST:
             return None
-        return self._likeness.essence(data)
+        return self.likeness.essence(data)
 
-    def alike(self, rest: object, essence: bytes, data: bytes) -> Known | None:
+    def alike(self, rest: object, essence: bytes, data: bytes) -> Alike | None:
         """What is known of these bytes from others with the same essence."""
-        known = self._known.get((rest, essence, True))
-        if known is None or self._likeness is None:
-            return None
-        request, outcome, _ = known.facts[0]
-        known = Known(known.wire, ((self._likeness.request(request, data), outcome, len(data)),))
-        if self.wants(rest, data):
-            self.put(rest, data, known.wire, known.facts)
-        return known
+        found = self._alike.get((rest, essence))
+        if found is not None:
+            if found.last != data:
+                found.last = data
+            elif self.likeness is not None and self._takes_more():
+                request = self.likeness.request(found.request, data)
+                self.put(rest, data, found.wire, ((request, found.outcome, len(data)),))
+        return found
 
     def wants(self, rest: object, data: bytes) -> bool:
         """Whether the outcome of these bytes, seen now, is worth remembering."""
@@ -81,20 +91,24 @@ class Memo:
         self, rest: object, data: bytes, wire: bytes, facts: tuple[tuple[Request, Outcome, int], ...]
     ) -> None:
         """Remember, unless it is too large or there is no room."""
-        self._put((rest, data), len(data) + len(wire), Known(wire, facts))
+        if self._has_room(len(data) + len(wire), wire):
+            self._known[rest, data] = Known(wire, facts)
 
-    def put_alike(self, rest: object, essence: bytes, wire: bytes, fact: tuple[Request, Outcome, int]) -> None:
-        """Remember of one request what holds for all with this essence."""
-        self._put((rest, essence, True), len(essence) + fact[2] + len(wire), Known(wire, (fact,)))
+    def put_alike(
+        self, rest: object, essence: bytes, data: bytes, wire: bytes, request: Request, outcome: Outcome
+    ) -> None:
+        """Remember of one request, `data`, what holds for all with this essence."""
+        if self._has_room(len(essence) + len(data) + len(wire), wire):
+            self._alike[rest, essence] = Alike(wire, request, outcome, data)
 
-    def _put(self, key: tuple[Any, ...], cost: int, known: Known) -> None:
-        if len(known.wire) > MAX_REPLY or self._full:
-            return
-        if len(self._known) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
+    def _has_room(self, cost: int, wire: bytes) -> bool:
+        if len(wire) > MAX_REPLY or self._full:
+            return False
+        if len(self) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
             self._full = True
-            return
-        self._known[key] = known
+            return False
         self._bytes += cost
+        return True
 
     def _takes_more(self) -> bool:
         if not self._full:
@@ -103,9 +117,10 @@ class Memo:
         if self._turned_away < MAX_TURNED_AWAY:
             return False
         self._known.clear()
+        self._alike.clear()
         self._bytes = self._turned_away = 0
         self._full = False
         return True
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) + len(self._alike)

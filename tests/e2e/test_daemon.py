@@ -27,6 +27,7 @@ def test_up_returns_when_every_port_listens(svcmock: Svcmock, tmp_path: Path) ->
 
 def test_up_prints_a_table_and_down_waits(svcmock: Svcmock, tmp_path: Path) -> None:
     shop = project(tmp_path / "shop")
+    svcmock._projects.add(shop)
     done = svcmock.run("up", shop, "-d")
     assert done.stdout.startswith("service  address\nshop     127.0.0.1:")
     assert f"serving {shop} (pid " in done.stdout
@@ -117,10 +118,10 @@ def test_after_kill_9_the_next_up_works(svcmock: Svcmock, tmp_path: Path, free_p
 
 def test_a_warning_is_printed_and_does_not_keep_it_from_serving(svcmock: Svcmock, tmp_path: Path) -> None:
     shop = project(tmp_path / "shop", "shop: {listen: 0, routes: [routes/, more/]}")
+    svcmock._projects.add(shop)
     done = svcmock.run("up", shop, "-d")
     assert "svcmock.yaml:3:39: warning: `more/` matches no route file" in done.stderr
     assert "more/" in svcmock.run("status", shop).stdout
-    svcmock.run("down", shop)
 
 
 @pytest.mark.parametrize("how", ["signal", "down"])

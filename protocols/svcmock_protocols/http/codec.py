@@ -398,7 +398,7 @@ def fields(block: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def field_of(line: bytes) -> tuple[bytes, bytes, bytes]:
-    """Of a well-formed line without its CRLF: name as sent, value without whitespace around, lower-cased name."""
+    """Of a well-formed line without its CRLF: name as sent, value without white space, lower-cased name."""
     name, _, value = line.partition(b":")
     return name, value.strip(b" \t"), name.lower()
 

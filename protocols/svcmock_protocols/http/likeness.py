@@ -13,7 +13,6 @@ from typing import Final
 from svcmock.protocol import Context
 from svcmock_protocols.http import canonical
 from svcmock_protocols.http.codec import MAX_FIELDS, MAX_HEAD, is_field_line
-from svcmock_protocols.http.credentials import URL_HEADERS
 from svcmock_protocols.http.messages import Options, Request
 
 DECIDING: Final = frozenset(
@@ -23,6 +22,8 @@ DECIDING: Final = frozenset(
 """Fields that this protocol's own code reads from a request, beside those that may hold credentials."""
 _REMEMBERED: Final = 1024
 """Lines whose verdict is remembered; each is part of a request that the daemon takes for small."""
+_TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
+"""What a field's value may hold."""
 
 
 class Likeness:
@@ -32,19 +33,23 @@ class Likeness:
         options = context.options
         self._max_head = options.max_head if isinstance(options, Options) else MAX_HEAD
         demanded = {name.removeprefix("headers.").encode() for name in names}
-        self._stays = _Verdicts(DECIDING | URL_HEADERS | canonical.redaction(context).headers | demanded)
+        self._verdicts = _Verdicts(DECIDING | canonical.redaction(context).looked_into | demanded)
+        self._stays = self._verdicts.__getitem__
 
     def essence(self, data: bytes) -> bytes | None:
-        head, end, rest = data.partition(b"\r\n\r\n")
-        lines = head.split(b"\r\n")
-        if not end or len(head) + 4 > self._max_head or len(lines) > MAX_FIELDS:
+        lines = data.split(b"\r\n")
+        rest: list[bytes] = []
+        head_end = lines.index(b"") if b"" in lines else 0
+        if not 0 < head_end < len(lines) - 1:
             return None
-        stays = self._stays
-        kept = [line for line in lines if stays[line]]
-        if len(kept) == len(lines) or not kept or kept[0] is not lines[0]:
+        if head_end != len(lines) - 2 or lines[-1]:
+            lines, rest = lines[:head_end], lines[head_end:]
+        kept = list(filter(self._stays, lines))
+        if len(kept) == len(lines) or kept[0] is not lines[0] or len(lines) > MAX_FIELDS:
             return None
-        kept += (b"", rest)
-        return b"\r\n".join(kept)
+        if len(data) > self._max_head and data.find(b"\r\n\r\n", 0, self._max_head) < 0:
+            return None
+        return b"\r\n".join(kept + rest if rest else kept)
 
     def request(self, alike: Request, data: bytes) -> Request:
         block = data[data.index(b"\r\n") + 2 : data.index(b"\r\n\r\n") + 2]
@@ -55,13 +60,25 @@ class _Verdicts(dict[bytes, bool]):
     """Whether a line must stay. Remembered: nearly all lines of a request were in the one before it."""
 
     def __init__(self, names: frozenset[bytes]) -> None:
-        super().__init__()
+        super().__init__({b"": True})
         self._names = names
+        self._idle: set[bytes] = set()
+        """Names as sent of lines that need not stay."""
 
     def __missing__(self, line: bytes) -> bool:
-        name = line.partition(b":")[0].lower()
-        stays = name in self._names or not is_field_line(line + b"\r\n")
+        name, colon, value = line.partition(b":")
+        # the expression is asked once a name; from then on only the value can be wrong
+        known = colon and name in self._idle
+        stays = value.translate(None, _TEXT) != b"" if known else self._judge(name, line)
         if len(self) >= _REMEMBERED:
             self.clear()
+            self[b""] = True
         self[line] = stays
         return stays
+
+    def _judge(self, name: bytes, line: bytes) -> bool:
+        if name.lower() in self._names or not is_field_line(line + b"\r\n"):
+            return True
+        if len(self._idle) < _REMEMBERED:
+            self._idle.add(name)
+        return False
