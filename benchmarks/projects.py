@@ -58,6 +58,15 @@ def write(
     return folder
 
 
+def write_matched(folder: Path) -> Path:
+    """A project as a person writes it: one route with a pattern."""
+    folder.mkdir()
+    (folder / "svcmock.yaml").write_text(_GRAPH.format(kind="yaml"))
+    route = {"match": {"method": "GET", "path": "/shop/items/{id}"}, "respond": _route(0, None)["respond"]}
+    (folder / "routes.yaml").write_text(f"--- {json.dumps(route)}\n")
+    return folder
+
+
 def _route(number: int, headers: dict[str, str] | None) -> dict[str, object]:
     request: dict[str, object] = {"method": "GET", "path": path_of(number)}
     if headers:

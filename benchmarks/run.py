@@ -98,6 +98,8 @@ class Bench:
         self._compare("a GET with a header that differs", bare, Load(one, unique=True), 0.5)
         self._compare("the same, 3 headers recorded", told, Load(one, seen, unique=True), 0.5)
         self._compare("the same, and a credential recorded", secret, Load(one, signed, unique=True), 0.5)
+        matched = projects.write_matched(self.folder / "matched")
+        self._compare("a route with `match`, a header that differs", matched, Load(one, seen, unique=True), 0)
         nothing = Load(("/nothing/here",), seen, unique=True)
         self._compare("a miss, with a header that differs", told, nothing, 0, misses=True)
 

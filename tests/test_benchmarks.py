@@ -16,7 +16,7 @@ from benchmarks.generator import Given
 from benchmarks.report import Row, spread, table
 
 ROOT = Path(__file__).parents[1]
-BRIEF = "--json --load generator.py --seconds 0.1 --rounds 1 --routes 30".split()
+BRIEF = ["--json", "--load", "generator.py", "--seconds", "0.1", "--rounds", "1", "--routes", "30"]
 
 
 def bench(*words: str) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def test_rates_are_measured_against_nginx_where_it_is_installed() -> None:
         "a GET with a header that differs",
         "the same, 3 headers recorded",
         "the same, and a credential recorded",
+        "a route with `match`, a header that differs",
         "a miss, with a header that differs",
     ]
     peer = servers.nginx_binary() is not None

@@ -288,7 +288,8 @@ def check(project: Path | None, *, as_json: bool) -> int:
             print(problem)
         routes = sum(responder.index.size for responder in loaded.responders.values())
         warnings = len(problems) - errors
-        print(f"{routes} routes in {len(loaded.responders)} services: {errors} errors, {warnings} warnings")
+        where = f"{_count(routes, 'route')} in {_count(len(loaded.responders), 'service')}"
+        print(f"{where}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
     return PROBLEMS if errors else OK
 
 
@@ -303,3 +304,7 @@ def ca(project: Path | None) -> int:
         return PROBLEMS
     print(trust_text(load_or_create_ca(private_folder(root) / "ca")))
     return OK
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -63,7 +63,7 @@ def test_commands_without_a_daemon_say_how_to_start_one(svcmock: Svcmock, tmp_pa
 
 def test_check_is_clean_or_not(svcmock: Svcmock, tmp_path: Path) -> None:
     shop = project(tmp_path / "shop")
-    assert svcmock.run("check", shop).stdout == "2 routes in 1 services: 0 errors, 0 warnings\n"
+    assert svcmock.run("check", shop).stdout == "2 routes in 1 service: 0 errors, 0 warnings\n"
     (shop / "routes/b.yaml").write_text("- request: {path: /users/42}\n  respond: {status: 200, boddy: x}\n")
     told = json.loads(svcmock.run("check", shop, "--json", code=1).stdout)
     assert told["ok"] is False
@@ -167,7 +167,7 @@ def test_output_that_nobody_reads_to_its_end(svcmock: Svcmock, tmp_path: Path) -
 
 def test_the_running_one_is_meant_from_any_folder(svcmock: Svcmock, tmp_path: Path) -> None:
     mock = svcmock.up(project(tmp_path / "shop"))
-    assert "2 routes in 1 services" in svcmock.run("check").stdout
+    assert "2 routes in 1 service" in svcmock.run("check").stdout
     assert f"{mock.project}/.svcmock/ca/ca.pem" in svcmock.run("ca").stdout
     assert json.loads(svcmock.run("reload", "--json").stdout) == {"ok": True, "problems": []}
     assert "reloaded" in svcmock.run("logs").stdout

@@ -1,0 +1,168 @@
+"""The relay where the two sides do not keep step: slow upstreams, early ends, exchanges that cannot be kept."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from svcmock.model import Tcp
+from svcmock.net.listener import Listener, bind
+from svcmock.net.relay import Client, Recorder, Server
+from svcmock.net.spool import Spools
+from svcmock.net.upstream import Connector
+from svcmock.protocol import Documents, Plugin
+from svcmock_protocols.http import HttpPlugin, plugin
+from tests.net.wire import Kept
+from tests.routes import CONTEXT, SERVICE
+
+GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
+REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def recorder_of(root: Path, url: str, spoken: Plugin = plugin, **options: Any) -> Recorder:
+    service = msgspec.structs.replace(SERVICE, upstream=url)
+    context = msgspec.structs.replace(CONTEXT, options=msgspec.structs.replace(CONTEXT.options, **options))
+    return Recorder(
+        "shop", spoken, context, Connector(service, spoken), root / "rec", "r.yaml", lambda: Spools(root / "sp")
+    )
+
+
+def listening(rcvbuf: int = 0) -> socket.socket:
+    sock = socket.socket()
+    if rcvbuf:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    sock.setblocking(False)
+    return sock
+
+
+async def connected(recorder: Recorder) -> tuple[Listener, asyncio.StreamReader, asyncio.StreamWriter]:
+    listener = Listener(bind(Tcp("127.0.0.1", 0)), lambda: Client(recorder))
+    await listener.start()
+    port = int(listener.address.rpartition(":")[2])
+    return listener, *await asyncio.open_connection("127.0.0.1", port)
+
+
+async def over(recorder: Recorder, listener: Listener, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    while recorder.connections:  # noqa: ASYNC110  bounded by the test's timeout
+        await asyncio.sleep(0.002)
+    await listener.stop()
+    recorder.close()
+
+
+def test_a_client_that_ends_its_side_before_the_upstream_is_reached_ends_it_there_too() -> None:
+    async def work() -> Kept:
+        upstream = Kept()
+        server = Server(None)  # type: ignore[arg-type]  # nothing is said back
+        server.write(GET)
+        server.shut()
+        server.connection_made(upstream)
+        return upstream
+
+    upstream = asyncio.run(work())
+    assert bytes(upstream.written) == GET
+    assert upstream.eof
+
+
+def test_an_upstream_that_reads_nothing_from_the_start_holds_the_client_back(tmp_path: Path) -> None:
+    size = 128 * 2**20
+
+    async def work() -> int:
+        sent = 0
+        with listening(rcvbuf=4096) as upstream:
+            recorder = recorder_of(tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}")
+            listener, _, writer = await connected(recorder)
+            writer.write(b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % size)
+            try:
+                while sent < size:
+                    writer.write(b"x" * 2**20)
+                    async with asyncio.timeout(1):
+                        await writer.drain()
+                    sent += 2**20
+            except TimeoutError:
+                pass
+            writer.transport.abort()
+            await over(recorder, listener, writer)
+        return sent
+
+    assert asyncio.run(asyncio.wait_for(work(), 20)) < size // 4
+
+
+def test_an_upstream_whose_name_cannot_be_one_is_answered_like_any_other(tmp_path: Path) -> None:
+    async def work() -> bytes:
+        recorder = recorder_of(tmp_path, f"http://{'a' * 64}.test")
+        listener, reader, writer = await connected(recorder)
+        writer.write(GET)
+        told = await reader.read()
+        await over(recorder, listener, writer)
+        assert recorder.counters.failed == 1
+        return told
+
+    assert asyncio.run(asyncio.wait_for(work(), 20)).startswith(b"HTTP/1.1 502 ")
+
+
+def test_a_large_body_that_is_not_recorded_leaves_no_file_while_the_connection_lasts(tmp_path: Path) -> None:
+    """A request under way is skipped: it holds more than can be looked through, after some of it was spooled."""
+    secrets = b",".join(b'{"password":"%040d"}' % i for i in range(20_000))
+    body = b"[" + b"1," * 150_000 + secrets + b"]"
+
+    async def work() -> list[Path]:
+        with listening() as upstream:
+            recorder = recorder_of(
+                tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}", max_body_memory=1000
+            )
+            listener, reader, writer = await connected(recorder)
+            peer, _ = await asyncio.get_running_loop().sock_accept(upstream)
+            with peer:
+                writer.write(b"POST /a HTTP/1.1\r\nHost: shop\r\nContent-Length: %d\r\n\r\n" % len(body))
+                writer.write(body)
+                left = len(body)
+                while left > 0:
+                    left -= len(await asyncio.get_running_loop().sock_recv(peer, 2**20))
+                await asyncio.get_running_loop().sock_sendall(peer, REPLY)
+                assert await reader.readexactly(len(REPLY)) == REPLY
+                while not recorder.counters.skipped:  # noqa: ASYNC110  bounded below
+                    await asyncio.sleep(0.002)
+                spooled = list((tmp_path / "sp").iterdir())
+            await over(recorder, listener, writer)
+        return spooled
+
+    assert asyncio.run(asyncio.wait_for(work(), 20)) == []
+
+
+class _Forgetful(HttpPlugin):
+    """A protocol with a mistake in what writes its recordings."""
+
+    def dump(self, request: Any, reply: Any) -> Documents:
+        mistake: Mapping[str, Documents] = {}
+        return mistake["dump"]
+
+
+def test_a_mistake_in_a_protocol_costs_the_exchange_and_not_the_connection(tmp_path: Path) -> None:
+    async def work() -> bytes:
+        with listening() as upstream:
+            recorder = recorder_of(
+                tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}", spoken=_Forgetful()
+            )
+            listener, reader, writer = await connected(recorder)
+            loop = asyncio.get_running_loop()
+            peer, _ = await loop.sock_accept(upstream)
+            told = b""
+            with peer:
+                for _ in range(2):
+                    writer.write(GET)
+                    await loop.sock_recv(peer, 1000)
+                    await loop.sock_sendall(peer, REPLY)
+                    told += await reader.readexactly(len(REPLY))
+            await over(recorder, listener, writer)
+        assert (recorder.counters.accepted, recorder.counters.failed) == (2, 2)
+        return told
+
+    assert asyncio.run(asyncio.wait_for(work(), 20)) == REPLY * 2
+
+
