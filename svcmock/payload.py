@@ -54,7 +54,10 @@ def to_file(data: bytes | Spooled, sha256: str, files: dict[str, bytes | Spooled
 def from_doc(doc: Doc, files: Files, *at: str | int) -> bytes | Blob:
     """The bytes that a string, `{hex: }`, `{base64: }` or `{file: }` stands for. Raises Invalid."""
     if isinstance(doc, str):
-        return doc.encode()
+        try:
+            return doc.encode()
+        except UnicodeEncodeError:
+            raise Invalid(at, "a lone surrogate, which JSON can name, is no character and has no bytes") from None
     if isinstance(doc, dict) and len(doc) == 1:
         ((form, value),) = doc.items()
         if form in _FORMS:

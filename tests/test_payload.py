@@ -89,3 +89,9 @@ def test_white_space_inside_base64_is_for_the_reader() -> None:
 @given(st.binary(max_size=200) | st.text(max_size=100).map(lambda text: text.encode("utf-8", "replace")))
 def test_all_bytes_survive(data: bytes) -> None:
     assert from_doc(to_doc(data, {}), NoFiles()) == data
+
+
+def test_a_lone_surrogate_is_invalid_and_never_another_error() -> None:
+    with pytest.raises(Invalid, match="lone surrogate") as told:
+        from_doc("a\ud800b", NoFiles(), "respond", "body")
+    assert told.value.at == ("respond", "body")

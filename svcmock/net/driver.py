@@ -25,6 +25,7 @@ import structlog
 from svcmock.engine import Decision, Responder, Unservable
 from svcmock.journal import Entry, Journal, Outcome
 from svcmock.net.memo import Memo
+from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
 from svcmock.protocol import Ask, Blob, Close, Out, Request, Send, SendFile, Session, Spool, Wake
 
@@ -201,18 +202,14 @@ class Connection(asyncio.Protocol):
             before = None
         if self._timers:
             self._ahead += len(data)
-        try:
-            self._learn(before, data, essence)
-        except Exception:
-            log.exception("a connection was given up", service=self._serving.responder.service.name)
-            self._transport.abort()
+        self._safely(lambda: self._learn(before, data, essence))
 
     def eof_received(self) -> bool:
         self._ended = True
         if self._closing:
             self._transport.close()
         else:
-            self._do(self._session.eof())
+            self._safely(lambda: self._do(self._session.eof()))
         return self._transport.get_extra_info("ssl_object") is None
 
     def pause_writing(self) -> None:
@@ -254,12 +251,12 @@ class Connection(asyncio.Protocol):
             log.info("closed a client that does not read", service=self._serving.responder.service.name)
             self._transport.abort()
         elif not (self._closing or self._timers) and self._session.at_rest is None:
-            self._do(self._session.timed_out())
+            self._safely(lambda: self._do(self._session.timed_out()))
 
     def drain(self) -> None:
         """The daemon stops: finish what is owed, then close."""
         if not self._closing:
-            self._do(self._session.draining())
+            self._safely(lambda: self._do(self._session.draining()))
 
     def abort(self) -> None:
         self._transport.abort()
@@ -361,7 +358,8 @@ class Connection(asyncio.Protocol):
             act()
         except Exception:
             log.exception("a connection was given up", service=self._serving.responder.service.name)
-            self._transport.abort()
+            self._closing = True
+            reset(self._transport)
 
     def _forget(self) -> None:
         """What happens now is not a function of the bytes received alone: do not remember it."""
@@ -394,7 +392,7 @@ class Connection(asyncio.Protocol):
             # the head with its Content-Length has left: a short body must not look like a whole one
             log.error("a body file cannot be read", path=blob.path, why=error.strerror)  # noqa: TRY400
             self._closing = True
-            self._transport.abort()
+            reset(self._transport)
 
     def _pump_file(self) -> None:
         assert self._file is not None
@@ -404,7 +402,7 @@ class Connection(asyncio.Protocol):
             if not piece:
                 log.error("a body file is shorter than its route says", short_by=left)
                 self._closing = True
-                self._transport.abort()
+                reset(self._transport)
                 break
             offset += len(piece)
             left -= len(piece)
@@ -433,7 +431,7 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._queue.clear()
         if how == "abort":
-            self._transport.abort()
+            reset(self._transport)
         elif self._ended or not self._transport.can_write_eof():
             self._transport.close()
         else:

@@ -11,8 +11,10 @@ import os
 import socket
 import ssl
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -135,10 +137,16 @@ class Listener:
         """Accept clients from now on."""
         loop = asyncio.get_running_loop()
         if self._tls is None:
-            make = loop.create_unix_server if self._path is not None else loop.create_server
-            self._server = await make(self._factory, sock=self._sock, backlog=BACKLOG)
+            self._server = await self._serve_plain(loop)
         else:
             self._accepting = loop.create_task(self._accept())
+
+    async def _serve_plain(self, loop: asyncio.AbstractEventLoop) -> asyncio.Server:
+        if self._path is None:
+            return await loop.create_server(self._factory, sock=self._sock, backlog=BACKLOG)
+        # From 3.13 on a closed server removes its path, which another listener may have inherited.
+        kept: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        return await loop.create_unix_server(self._factory, sock=self._sock, backlog=BACKLOG, **kept)
 
     async def stop(self, *, inherited: bool = False) -> None:
         """Accept no more; connections that were made go on. `inherited`: another listens here."""

@@ -14,6 +14,7 @@ from typing import cast
 
 import structlog
 
+from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector, UpstreamError
 from svcmock.protocol import (
@@ -91,6 +92,9 @@ class Recorder:
             self._recording.append(doc, documents.files)
         except (RecordingError, Invalid, ProtocolError, OSError) as error:
             self.lost(self.plugin.summary(seen.request), "failed", f"not written: {error}")
+        except Exception:
+            log.exception("a mistake in the protocol's code", service=self.name)
+            self.lost(f"connection {connection}", "failed", "not written: it could not be put into words")
         else:
             self.counters.settle("recorded")
 
@@ -127,6 +131,8 @@ class Client(asyncio.Protocol):
         self._began: set[int] = set()
         self._connecting: asyncio.Task[None] | None = None
         self._ended: set[Side] = set()
+        self._unread = False
+        """The tap reads no more, so nobody knows what is under way."""
         recorder.opened += 1
         self._number = recorder.opened
 
@@ -172,29 +178,34 @@ class Client(asyncio.Protocol):
         self._end(Side.SERVER)
 
     def server_lost(self, *, broken: bool) -> None:
-        """The upstream's side is gone; `broken` by a reset, which the client gets to see as one."""
+        """The upstream's side is gone; `broken` by a reset, which a client that waits gets to see as one.
+
+        One that has all of its replies gets them to their last byte.
+        """
         if broken:
             self._ended.add(Side.SERVER)
         self._end(Side.SERVER)
-        if self._transport is not None and broken:
-            self._transport.abort()
+        if self._transport is not None and broken and (self._began or self._unread):
+            reset(self._transport)
         elif self._transport is not None:
             self._transport.close()
         self._finish()
 
     def hold(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and not self._transport.is_closing() and not self._server.full:
             self._transport.resume_reading()
 
     # --- the daemon calls these ---
 
     def close(self) -> None:
         """End the connection; what was under way is lost and counted."""
-        if self._transport is not None:
+        if self._transport is not None and self._began:
+            reset(self._transport)
+        elif self._transport is not None:
             self._transport.abort()
 
     async def _connect(self) -> None:
@@ -236,9 +247,11 @@ class Client(asyncio.Protocol):
                 case Exchange():
                     self._began.discard(seen.id)
                     self._recorder.write(seen, self._number, self._spools)
+                    self._drop_spools()
                 case Lost(ident, why, kind):
                     self._began.discard(ident)
                     self._recorder.lost(f"connection {self._number}", kind, why)
+                    self._drop_spools()
                 case Spool(token, data):
                     if self._spools is None:
                         self._spools = self._recorder.spools()
@@ -253,6 +266,7 @@ class Client(asyncio.Protocol):
         match seen:
             case Opaque(why):
                 self._recorder.opaque += 1
+                self._unread = True
                 log.warning("passed on unread", service=name, why=why)
             case Fact() | Push():
                 log.debug("seen", service=name, seen=repr(seen))
@@ -267,6 +281,11 @@ class Client(asyncio.Protocol):
                 self._transport.write_eof()
             else:
                 self._transport.close()
+
+    def _drop_spools(self) -> None:
+        """While nothing is under way, no spooled body is waited for: that of a lost exchange would stay."""
+        if self._spools is not None and not self._began:
+            self._spools.close()
 
     def _finish(self) -> None:
         """Both sides are gone: nothing may be left pending."""
@@ -290,6 +309,9 @@ class Server(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._early: list[bytes] | None = []
         """What the client said before the upstream was reached; None once it was, or is gone."""
+        self._shut = False
+        self.full = False
+        """The upstream does not take what was written: the client is not read until it does."""
 
     @property
     def connected(self) -> bool:
@@ -299,6 +321,8 @@ class Server(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self._transport.writelines(self._early or ())
         self._early = None
+        if self._shut:
+            self.shut()
 
     def data_received(self, data: bytes) -> None:
         self._client.from_server(data)
@@ -308,9 +332,11 @@ class Server(asyncio.Protocol):
         return self._transport is not None and self._transport.get_extra_info("ssl_object") is None
 
     def pause_writing(self) -> None:
+        self.full = True
         self._client.hold()
 
     def resume_writing(self) -> None:
+        self.full = False
         self._client.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -324,6 +350,8 @@ class Server(asyncio.Protocol):
             self._transport.write(data)
 
     def shut(self) -> None:
+        """Say no more to the upstream; once it is reached, where it is not yet."""
+        self._shut = True
         if self._transport is not None and not self._transport.is_closing():
             if self._transport.can_write_eof():
                 self._transport.write_eof()

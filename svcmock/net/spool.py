@@ -64,6 +64,7 @@ class Spools:
     def close(self) -> None:
         for token in list(self._files):
             self.drop(token)
+        self._failed.clear()
 
 
 def sweep(folder: Path) -> None:

@@ -71,5 +71,7 @@ class Connector:
         except ssl.SSLCertVerificationError as error:
             why = f"its certificate is not trusted: {error.verify_message}"
             raise UpstreamError(f"{why} (`upstream_verify: false` takes it)") from None
+        except UnicodeError:
+            raise UpstreamError(f"{self._host} cannot be a host's name") from None
         except OSError as error:
             raise UpstreamError(error.strerror or str(error)) from None

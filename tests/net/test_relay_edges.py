@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
+import uvloop
 
 from svcmock.model import Tcp
 from svcmock.net.listener import Listener, bind
@@ -61,6 +64,7 @@ def test_a_client_that_ends_its_side_before_the_upstream_is_reached_ends_it_ther
         server = Server(None)  # type: ignore[arg-type]  # nothing is said back
         server.write(GET)
         server.shut()
+        upstream.protocol = server
         server.connection_made(upstream)
         return upstream
 
@@ -87,7 +91,7 @@ def test_an_upstream_that_reads_nothing_from_the_start_holds_the_client_back(tmp
             except TimeoutError:
                 pass
             writer.transport.abort()
-            await over(recorder, listener, writer)
+        await over(recorder, listener, writer)
         return sent
 
     assert asyncio.run(asyncio.wait_for(work(), 20)) < size // 4
@@ -166,3 +170,74 @@ def test_a_mistake_in_a_protocol_costs_the_exchange_and_not_the_connection(tmp_p
     assert asyncio.run(asyncio.wait_for(work(), 20)) == REPLY * 2
 
 
+
+
+def _vanish(peer: socket.socket) -> None:
+    """Close with a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_reply_that_an_upstream_broke_off_does_not_look_whole(
+    tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    part = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nthe first half"
+
+    async def work() -> tuple[bytes, Recorder]:
+        loop = asyncio.get_running_loop()
+        with listening() as upstream:
+            recorder = recorder_of(tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}")
+            listener, reader, writer = await connected(recorder)
+            writer.write(GET)
+            peer, _ = await loop.sock_accept(upstream)
+            await loop.sock_recv(peer, 1000)
+            await loop.sock_sendall(peer, part)
+            told = await reader.readexactly(len(part))
+            _vanish(peer)
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
+        await over(recorder, listener, writer)
+        return told, recorder
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        told, recorder = runner.run(asyncio.wait_for(work(), 20))
+    assert told == part
+    assert (recorder.counters.recorded, recorder.counters.failed) == (0, 1)
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_whole_reply_reaches_a_slow_client_though_the_upstream_vanished(
+    tmp_path: Path, factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """What waits for the client when the upstream resets is all of the reply; it must not be thrown away."""
+    size = 64 * 1024
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+
+    async def work() -> int:
+        loop = asyncio.get_running_loop()
+        with listening() as upstream, socket.socket() as client:
+            recorder = recorder_of(tmp_path, f"http://127.0.0.1:{upstream.getsockname()[1]}")
+            listener, _, writer = await connected(recorder)
+            writer.close()  # this test's client is one that takes little at a time
+            first, _ = await loop.sock_accept(upstream)
+            first.close()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.setblocking(False)
+            await loop.sock_connect(client, ("127.0.0.1", int(listener.address.rpartition(":")[2])))
+            await loop.sock_sendall(client, GET)
+            peer, _ = await loop.sock_accept(upstream)
+            await loop.sock_recv(peer, 1000)
+            await loop.sock_sendall(peer, reply)
+            while not recorder.counters.recorded:  # noqa: ASYNC110  bounded below
+                await asyncio.sleep(0.002)
+            _vanish(peer)
+            got = 0
+            while piece := await loop.sock_recv(client, 4096):
+                got += len(piece)
+                await asyncio.sleep(0)
+        await over(recorder, listener, writer)
+        return got
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        assert runner.run(asyncio.wait_for(work(), 20)) == len(reply)

@@ -14,6 +14,9 @@ class _NoSocket:
     def fileno(self) -> int:
         return 2**30
 
+    def setsockopt(self, *_: object) -> None:
+        raise OSError
+
 
 class Kept(asyncio.Transport):
     """Takes everything and keeps it. With `room`, says that it is full once so many bytes wait unread."""
