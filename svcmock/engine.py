@@ -42,7 +42,6 @@ MAX_SUMMARY = 500
 class Decision(Struct, frozen=True):
     """What to answer. `fixed`: the same request gets the same reply until the routes change.
 
-    `exact`: an exact route answers, so a request that is the same in key and conditions gets this, too.
     `files` are sent from where they lie; whoever sends them sees whether they are still there.
     """
 
@@ -51,7 +50,6 @@ class Decision(Struct, frozen=True):
     delay: float = 0.0
     fixed: bool = True
     files: tuple[Blob, ...] = ()
-    exact: bool = False
 
 
 class Random(Protocol):
@@ -93,11 +91,12 @@ class Responder:
         self.turns = turns if turns is not None else {}
         self._files = files
         self._random = random
+        self._seen: tuple[Request, Request] | None = None
         self._redacted = redacted
         """Some recording holds tokens: live credentials must become tokens before they are compared."""
 
     def likeness(self) -> Likeness | None:
-        """Which requests get the same exact route's answer whatever else they say, if the protocol tells."""
+        """Which requests get the same answer whatever else they say, if the protocol tells."""
         if isinstance(self.plugin, Likening):
             return self.plugin.likeness(self.index.names, self.context)
         return None
@@ -131,12 +130,22 @@ class Responder:
         """
         if not self._redacted:
             return self.index.find(request), request
-        masked = self.plugin.redact(request, self.context)
+        masked = self.masked(request)
         found = self.index.find(masked)
         predicates = self.index.predicates
         if found is None and predicates.size and masked != request:
             return predicates.find(self.plugin.fields(request, self.context)), request
         return found, masked
+
+    def masked(self, request: Request) -> Request:
+        """The request as recordings hold it, without its credentials.
+
+        The last one is remembered: a miss needs it for its look-up, its explanation, its reply and the log, and
+        a body of megabytes, perhaps unfolded from a small one, must not be looked through for each of them.
+        """
+        if self._seen is None or self._seen[0] is not request:
+            self._seen = request, self.plugin.redact(request, self.context)
+        return self._seen[1]
 
     def answers(self, request: Request) -> bool:
         """Whether some route would answer `request`; takes no turn."""
@@ -148,13 +157,13 @@ class Responder:
         explanation = self.explain(request, ident) if explained else self._head(request, ident)
         if problem:
             explanation = msgspec.structs.replace(explanation, hints=(problem, *explanation.hints))
-        reply = self.plugin.miss(self.plugin.redact(request, self.context), explanation, self.context)
+        reply = self.plugin.miss(self.masked(request), explanation, self.context)
         outcome = Outcome(self.service.name, None, self.plugin.outcome(reply))
         return Decision(reply, outcome, fixed=False)
 
     def explain(self, request: Request, ident: int) -> Explanation:
         """Why `request` misses: the funnel and the nearest routes."""
-        masked = self.plugin.redact(request, self.context)
+        masked = self.masked(request)
         views = (masked, request) if self._redacted and masked != request else (request,)
         asked = Asked(masked, views)
         head = self._head(request, ident)
@@ -165,7 +174,7 @@ class Responder:
             miss=f"m-{ident}",
             service=self.service.name,
             protocol=self.plugin.name,
-            request=self.plugin.summary(self.plugin.redact(request, self.context))[:MAX_SUMMARY],
+            request=self.plugin.summary(self.masked(request))[:MAX_SUMMARY],
             see=f"svcmock why m-{ident}",
         )
 
@@ -231,8 +240,7 @@ class Responder:
             return _Dynamic(template, Outcome(self.service.name, source, ""), delay)
         reply, sent = self._reply(doc.respond, answer.file, source)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
-        exact = answer.matcher is None
-        return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent, exact=exact)
+        return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
 
     def _reply(self, doc: object, file: str, source: str) -> tuple[Reply, tuple[Blob, ...]]:
         """The reply, and the files that sending it will need."""

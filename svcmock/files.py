@@ -1,11 +1,17 @@
-"""The files that a route file refers to: found inside the project, and nowhere else."""
+"""The files that a route file refers to: found inside the project, and nowhere else.
+
+A template may make a name of what a client sent. So the daemon's own folder, where the project's keys lie,
+counts as outside, whichever way a name leads there.
+"""
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
 from svcmock.config import confined
 from svcmock.protocol import Blob, Invalid
+from svcmock.running import PRIVATE
 
 _BODY = re.compile(r"bodies/[0-9a-f]{64}")
 
@@ -18,7 +24,12 @@ class ProjectFiles:
         self._folder = Path(file).parent
 
     def __call__(self, name: str) -> Blob:
-        path = confined(self._root, str(self._folder / name))
+        try:
+            path = confined(self._root, str(self._folder / name))
+        except UnicodeEncodeError:
+            raise Invalid((), f"{name!r} cannot be the name of a file") from None
+        if path.is_relative_to(Path(os.path.realpath(self._root), PRIVATE)):
+            raise Invalid((), f"`{self._folder / name}` is the daemon's own, and outside of the project")
         try:
             if not path.is_file():
                 raise Invalid((), f"there is no file `{self._folder / name}`")

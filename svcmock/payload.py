@@ -57,7 +57,7 @@ def from_doc(doc: Doc, files: Files, *at: str | int) -> bytes | Blob:
         try:
             return doc.encode()
         except UnicodeEncodeError:
-            raise Invalid(at, "a lone surrogate, which JSON can name, is no character and has no bytes") from None
+            raise Invalid(at, "a lone surrogate, which JSON can name, has no bytes") from None
     if isinstance(doc, dict) and len(doc) == 1:
         ((form, value),) = doc.items()
         if form in _FORMS:

@@ -452,7 +452,7 @@ class Likeness(Protocol):
         """`data`, received by a session at rest, without what decides nothing; None if nothing can be left out.
 
         Promise: the session treats both alike, in every out but for what the request of an Ask was left
-        without; and `Plugin.key`, `present` of the demanded fields and `redact` see no difference.
+        without; and `Plugin.key`, `redact`, and `present` and `fields` as far as `names` go, see no difference.
         """
 
     def request(self, alike: Request, data: bytes) -> Request:
@@ -464,4 +464,8 @@ class Likening(Protocol):
     """A plugin that has this member, too: its clients put new things that mean nothing into each request."""
 
     def likeness(self, names: frozenset[str], context: Context) -> Likeness:
-        """For a service whose exact routes demand these fields, names of `Plugin.conditions`, and no others."""
+        """For a service whose routes look at no other fields than these, but for what the key is made of.
+
+        A name is one of `Plugin.conditions`, or the path of a field at most two steps deep: `headers.accept`,
+        or `headers` where a predicate looks at all of them.
+        """

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from svcmock.engine import Responder, Unservable
+from svcmock.project import load
 from svcmock.recording import ANY_CREDENTIAL, load_or_create_key, tokenizer
-from tests.routes import request, responder
+from svcmock_protocols.http import HttpPlugin
+from tests.routes import project, request, responder
 
 
 def route(status: int, path: str = "/", **more: Any) -> Any:
@@ -218,3 +220,42 @@ def test_predicates_take_a_credential_as_sent_and_as_recorded(tmp_path: Path) ->
         assert served.decide(asked) is not None
         assert served.answers(asked)
         assert served.decide(other) is None
+
+
+@pytest.mark.parametrize(
+    "respond",
+    [
+        {"body": "{{request.json.a}}"},
+        {"body": {"file": "{{request.json.a}}"}},
+        {"headers": [["{{request.json.a}}", "1"]]},
+        {"headers": {"X": "{{request.json.a}}"}},
+        {"json": {"a": "{{request.json.a}}"}},
+        {"reason": "{{request.json.a}}"},
+    ],
+)
+def test_a_lone_surrogate_in_a_request_makes_its_answer_unservable_and_nothing_worse(
+    tmp_path: Path, respond: dict[str, Any]
+) -> None:
+    served = responder(tmp_path, {"match": {"path": "/e"}, "respond": respond, "template": True})
+    with pytest.raises(Unservable, match="cannot answer"):
+        served.decide(request("/e", method="POST", body=rb'{"a":"\ud800"}'))
+
+
+def test_a_miss_looks_for_credentials_once(tmp_path: Path) -> None:
+    """An unfolded body of megabytes takes seconds to look through."""
+    looked = 0
+
+    class Counting(HttpPlugin):
+        def redact(self, request: Any, context: Any) -> Any:
+            nonlocal looked
+            looked += 1
+            return super().redact(request, context)
+
+    loaded = load(project(tmp_path, route(200)), {"http": Counting()})
+    served = loaded.responders["shop"]
+    asked = request("/zzz", headers="Authorization: Bearer 0123456789")
+    assert served.decide(asked) is None
+    looked = 0
+    served.miss(asked, 1, explained=False)
+    served.miss(asked, 1, explained=False)
+    assert looked == 1

@@ -31,6 +31,24 @@ def test_files_outside_of_the_project_are_refused(tmp_path: Path, name: str) -> 
         ProjectFiles(root, "routes/shop.yaml")(name)
 
 
+@pytest.mark.parametrize(
+    "name", ["../.svcmock/redaction.key", "x/../../.svcmock/ca/ca.key", "keys/redaction.key"]
+)
+def test_the_daemons_own_files_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "routes" / "x").mkdir(parents=True)
+    (tmp_path / ".svcmock" / "ca").mkdir(parents=True)
+    for key in ("redaction.key", "ca/ca.key"):
+        (tmp_path / ".svcmock" / key).write_text("secret")
+    (tmp_path / "routes" / "keys").symlink_to(tmp_path / ".svcmock")
+    with pytest.raises(Invalid, match="daemon's own"):
+        ProjectFiles(tmp_path, "routes/shop.yaml")(name)
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="cannot be the name of a file"):
+        ProjectFiles(tmp_path, "routes/shop.yaml")("\ud800")
+
+
 def test_a_content_addressed_name_is_its_hash(tmp_path: Path) -> None:
     (tmp_path / "bodies").mkdir()
     (tmp_path / "bodies" / ("a" * 64)).write_bytes(b"x")

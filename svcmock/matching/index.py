@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from svcmock.matching.operators import as_text
-from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, lookup
+from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, looked_at, lookup
 from svcmock.model import Policy
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Doc, Plugin, Request
@@ -103,7 +103,7 @@ class Index:
         self.keys: list[bytes] = []
         """Every exact key, sorted: an address's routes and its neighbours stand side by side."""
         self.names: frozenset[str] = frozenset()
-        """Every field that is a condition of some exact route."""
+        """Every field that some route looks at: conditions, and what predicates name, two steps deep."""
         self.size = 0
 
     def find(self, request: Request) -> Found | None:
@@ -244,7 +244,7 @@ class Builder:
     def build(self) -> Index:
         index = self._index
         index.exact = self._settle(self._plain)
-        index.names = frozenset(name for names in self._names for name in names)
+        listed = {name for names in self._names for name in names}
         keys = list(index.exact)
         for address, by_noise in self._noisy.items():
             entries = [(self._contexts[noise], self._settle(table)) for noise, table in by_noise.items()]
@@ -256,6 +256,8 @@ class Builder:
             matcher = answers[0].matcher
             assert matcher is not None
             groups.append((matcher, self._group(answers, identity), order))
+            listed |= {".".join(at[:2]) for at in looked_at(matcher.checks)}
+        index.names = frozenset(listed)
         index.predicates.fill(groups)
         return index
 

@@ -14,7 +14,7 @@ Specificity is (rank of the address, literal parts of it, number of checks), the
 before a template, a template before any other predicate on it, and that before none.
 """
 
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -272,6 +272,18 @@ def _bound(demands: list[Demand] | tuple[Demand, ...]) -> Iterator[str]:
             yield from sorted({name for branch in demand.branches for name in _bound(branch)})
         elif isinstance(demand, Check):
             yield from demand.binds
+
+
+def looked_at(demands: Iterable[Demand]) -> Iterator[FieldPath]:
+    """The fields that demands look at, as far as they name them."""
+    for demand in demands:
+        if isinstance(demand, AnyOf):
+            for branch in demand.branches:
+                yield from looked_at(branch)
+        elif isinstance(demand, Not):
+            yield from looked_at(demand.demands)
+        else:
+            yield demand.at
 
 
 def _cost(demands: list[Demand]) -> int:

@@ -108,9 +108,7 @@ class Serving:
                 "miss",
                 service=self.responder.service.name,
                 miss=f"m-{ident}",
-                request=self.responder.plugin.summary(
-                    self.responder.plugin.redact(request, self.responder.context)
-                ),
+                request=self.responder.plugin.summary(self.responder.masked(request)),
             )
         return decision
 
@@ -155,8 +153,7 @@ class Connection(asyncio.Protocol):
         """Bytes that the client had not taken when it was last looked at."""
         self._running = False
         self._facts: list[tuple[Request, Outcome, int]] | None = None
-        """While `_learn` watches: what was asked and answered, and in `_exact` whether exact routes did it."""
-        self._exact = False
+        """While `_learn` watches: what was asked and answered."""
         self.progress = self._loop.time()
 
     # --- asyncio calls these ---
@@ -273,12 +270,11 @@ class Connection(asyncio.Protocol):
             return
         facts: list[tuple[Request, Outcome, int]] = []
         self._facts = facts
-        self._exact = True
         wire = self._do(self._session.received(data))
         if self._facts is facts and wire and self._session.at_rest == before and not self._closing:
             if again:
                 memo.put(before, data, wire, tuple(facts))
-            if like and essence is not None and self._exact and len(facts) == 1:
+            if like and essence is not None and len(facts) == 1:
                 memo.put_alike(before, essence, data, wire, *facts[0][:2])
         self._facts = None
 
@@ -341,8 +337,9 @@ class Connection(asyncio.Protocol):
 
     def _ask(self, ask: Ask) -> None:
         decision = self._serving.decide(ask.request, ask.size)
+        if self._spools is not None:
+            self._spools.close()  # decided: a client that pipelines on and on may never come to rest
         if self._facts is not None:
-            self._exact = self._exact and decision.exact
             if decision.fixed:
                 self._facts.append((ask.request, decision.outcome, ask.size))
             else:

@@ -29,7 +29,7 @@ class Spools:
         try:
             if token not in self._files:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._files[token] = mkstemp(dir=self._folder)
+                self._files[token] = mkstemp(prefix=f"{os.getpid()}-", dir=self._folder)
             view = memoryview(data)
             while view:
                 view = view[os.write(self._files[token][0], view) :]
@@ -68,7 +68,22 @@ class Spools:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what an earlier run left behind."""
+    """Remove what earlier runs left behind. A recorder and a daemon of one project may run side by side."""
     if folder.is_dir():
         for left in folder.iterdir():
-            left.unlink(missing_ok=True)
+            if not _in_use(left.name):
+                left.unlink(missing_ok=True)
+
+
+def _in_use(name: str) -> bool:
+    """Whether another process that lives made the file of this name."""
+    pid = name.partition("-")[0]
+    if not (pid.isascii() and pid.isdigit()) or int(pid) == os.getpid():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True

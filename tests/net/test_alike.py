@@ -20,6 +20,7 @@ ROUTES: list[Any] = [
     {"match": {"path": "/told", "headers": {"x": "7"}}, "respond": {"status": 203}},
     {"match": {"path": "/looked/{x}", "headers": {"x": "7"}}, "respond": {"status": 206}},
     {"match": {"path": "/looked/{x}"}, "respond": {"status": 207}},
+    {"match": {"path": "/made/{x}"}, "template": True, "respond": {"status": 200, "body": "{{ x }}"}},
     {"request": {"path": "/late"}, "respond": {"status": 200}, "delay": "1ms"},
 ]
 
@@ -28,11 +29,13 @@ def get(path: str, *lines: str) -> bytes:
     return ("\r\n".join((f"GET {path} HTTP/1.1", "Host: a", *lines)) + "\r\n\r\n").encode()
 
 
-def play(root: Path, datas: list[bytes]) -> tuple[list[bytes], list[Request], Serving]:
+def play(
+    root: Path, datas: list[bytes], routes: list[Any] = ROUTES, service: str = ""
+) -> tuple[list[bytes], list[Request], Serving]:
     """The first line of each answer, and the requests of the journal."""
 
     async def run() -> tuple[list[bytes], list[Request], Serving]:
-        serving = Serving(responder(root, *ROUTES), Journal(), lambda: Spools(root / "spool"))
+        serving = Serving(responder(root, *routes, service=service), Journal(), lambda: Spools(root / "spool"))
         wire = Wire(serving)
         said = []
         for data in datas:
@@ -88,10 +91,49 @@ def test_what_routes_demand_goes_on_to_decide(
     assert said[-3:] == [status] * 3
 
 
-@pytest.mark.parametrize("path", ["/late", "/looked/1", "/none"])
-def test_only_what_exact_routes_answer_at_once_is_known_by_its_essence(tmp_path: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "known"), [("/late", 0), ("/none", 0), ("/made/1", 0), ("/bare", 1), ("/looked/1", 1)]
+)
+def test_only_answers_that_stay_the_same_are_known_by_their_essence(
+    tmp_path: Path, path: str, known: int
+) -> None:
     _, _, serving = play(tmp_path, [get(path, f"N: {number}") for number in range(5)])
-    assert len(serving.memo) == 0
+    assert len(serving.memo) == known
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"headers": {"jsonpath": "$.n[?@ == '1']"}},
+        {"headers": {"n": "1"}},
+        {"any_of": [{"headers": {"n": "1"}}, {"path": "/nowhere"}]},
+        {"not": {"headers": {"n": {"not": "1"}}}},
+        {"headers": {"not": {"n": {"not": "1"}}}},
+    ],
+)
+def test_a_predicate_sees_every_header_it_looks_at(tmp_path: Path, match: Any) -> None:
+    routes = [{"match": match, "respond": {"status": 203}}, {"match": {}, "respond": {"status": 200}}]
+    others = [get("/a", f"N: {number}") for number in range(2, 8)]
+    said, _, _ = play(tmp_path, [*others, get("/a", "N: 1"), *others, get("/a", "N: 1")], routes)
+    assert said == [*[b"200"] * 6, b"203"] * 2
+
+
+@pytest.mark.parametrize(
+    ("match", "line"),
+    [
+        ({"cookies": {"n": "1"}}, "Cookie: n=%d"),
+        ({"host": "1"}, "Host: %d"),
+    ],
+)
+def test_a_predicate_sees_fields_that_are_made_of_headers(tmp_path: Path, match: Any, line: str) -> None:
+    routes = [{"match": match, "respond": {"status": 203}}, {"match": {}, "respond": {"status": 200}}]
+    host = "" if line.startswith("Host") else "Host: a\r\n"
+    datas = [
+        f"GET /a HTTP/1.1\r\n{host}{line % n}\r\n\r\n".encode() for n in (2, 3, 4, 2, 3, 4, 1, 1, 1, 4, 3, 2)
+    ]
+    service = "options: {keep: [headers.cookie]}"
+    said, _, _ = play(tmp_path, datas, routes, service)
+    assert said == [b"200"] * 6 + [b"203"] * 3 + [b"200"] * 3
 
 
 def test_alike_bytes_that_come_again_are_remembered_whole(tmp_path: Path) -> None:

@@ -405,3 +405,21 @@ def test_spooled_bodies_leave_no_files(run: Run, tmp_path: Path) -> None:
 
     assert run(work).count(b"200 OK") == 3
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+def test_a_client_that_never_rests_does_not_pile_up_spooled_bodies(run: Run, tmp_path: Path) -> None:
+    shop = serving(tmp_path, {"match": {"path": "/up"}, "respond": {}}, service="options: {max_body_memory: 8}")
+    size = 300_000
+    head = b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size
+
+    async def work() -> bytes:
+        wire = Wire(shop)
+        await wire.send(head + b"x" * (size - 1))
+        for _ in range(5):
+            await wire.send(b"x" + head + b"x" * (size - 1))
+            assert len(list((tmp_path / "spool").iterdir())) == 1
+        wire.end()
+        return wire.written
+
+    assert run(work).count(b"200 OK") == 5
+    assert list((tmp_path / "spool").iterdir()) == []

@@ -111,7 +111,7 @@ def test_an_upstream_whose_name_cannot_be_one_is_answered_like_any_other(tmp_pat
 
 
 def test_a_large_body_that_is_not_recorded_leaves_no_file_while_the_connection_lasts(tmp_path: Path) -> None:
-    """A request under way is skipped: it holds more than can be looked through, after some of it was spooled."""
+    """It holds more credentials than can be looked for, which is found out after some of it was spooled."""
     secrets = b",".join(b'{"password":"%040d"}' % i for i in range(20_000))
     body = b"[" + b"1," * 150_000 + secrets + b"]"
 
@@ -168,8 +168,6 @@ def test_a_mistake_in_a_protocol_costs_the_exchange_and_not_the_connection(tmp_p
         return told
 
     assert asyncio.run(asyncio.wait_for(work(), 20)) == REPLY * 2
-
-
 
 
 def _vanish(peer: socket.socket) -> None:

@@ -80,3 +80,10 @@ def test_sweeping_removes_what_a_crash_left(tmp_path: Path) -> None:
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []
     sweep(tmp_path / "none")
+
+
+def test_what_a_living_process_spools_is_not_swept(tmp_path: Path) -> None:
+    for name in (f"{os.getppid()}-abc", f"{os.getpid()}-abc", "99999999999999999999-abc", "abc"):
+        (tmp_path / name).write_bytes(b"x")
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"{os.getppid()}-abc"]

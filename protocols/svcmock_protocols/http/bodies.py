@@ -11,6 +11,7 @@ import hashlib
 from typing import Any
 
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from svcmock.payload import INLINE_MAX, to_doc
 from svcmock.protocol import Blob, Doc, Files, Invalid, Payload, Spooled
@@ -248,6 +249,15 @@ def _decodes_to(wire: bytes | Blob, codings: bytes, plain: bytes | Blob, files: 
     return hashlib.sha256(decoded).hexdigest() == (
         plain.sha256 or hashlib.sha256(files.read(plain)).hexdigest()
     )
+
+
+def with_common_boundary(body: Payload, block: bytes, files: Files) -> Payload:
+    """A large request body; with the digest that `watched` gives it if it has a boundary of its own."""
+    boundary = multipart.boundary_of(b", ".join(values(block, b"content-type")))
+    if not isinstance(body, Blob) or not boundary or boundary == multipart.COMMON or content_coding(block):
+        return body
+    data = multipart.with_common_boundary(_bytes(body, files), boundary)
+    return replace(body, sha256=hashlib.sha256(data).hexdigest())
 
 
 def _with_length(block: bytes, size: int) -> bytes:

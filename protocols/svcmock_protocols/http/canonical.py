@@ -36,6 +36,8 @@ _MEMO_BYTES = 512
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _PREFIX = "headers."
+_IMPLIED = {b"accept": (b"*/*",), b"accept-language": (b"*",)}
+"""What a request means that does not have these fields (RFC 9110 sections 12.5.1 and 12.5.4)."""
 
 
 # --- the key ------------------------------------------------------------------------------------------
@@ -103,8 +105,8 @@ def _digest(request: Request, context: Context) -> bytes:
     if not isinstance(body, bytes):
         return _hashed(b"sha256", body.sha256.encode())
     if len(body) > _by_digest_above(context):
-        return _hashed(b"sha256", _sha256(body, codings).encode())
-    content_type = b", ".join(values(request.block, b"content-type"))
+        return _hashed(b"sha256", _sha256(body, request).encode())
+    content_type = _media_type(request)
     meaning = _meaning if len(body) + len(content_type) <= _MEMO_BYTES else _meaning.__wrapped__
     return meaning(body, codings, content_type, context.ignore)
 
@@ -114,8 +116,16 @@ def _by_digest_above(context: Context) -> int:
     return min(IN_MEMORY_MAX, options.max_body_memory) if isinstance(options, Options) else IN_MEMORY_MAX
 
 
-def _sha256(body: bytes, codings: bytes) -> str:
-    """By the rule of `Spooled.sha256`."""
+def _media_type(request: Request) -> bytes:
+    return b", ".join(values(request.block, b"content-type"))
+
+
+def _sha256(body: bytes, request: Request) -> str:
+    """By the rule of `Spooled.sha256`, and with the boundary that `watched` writes."""
+    codings, boundary = coding.coding_of(request.block), multipart.boundary_of(_media_type(request))
+    plain = coding.decode(body, codings) if boundary else None
+    if boundary and plain is not None:
+        body, codings = multipart.with_common_boundary(plain, boundary), b""
     digest = coding.BodyHash(codings)
     digest.update(body)
     return digest.hexdigest()
@@ -245,7 +255,7 @@ def present(request: Request, names: tuple[str, ...], context: Context) -> tuple
     made = []
     for name in names:
         lower = name[len(_PREFIX) :].encode()
-        found = live.get(lower)
+        found = live.get(lower) or _IMPLIED.get(lower)
         made.append(None if found is None else _canonical(lower, found, context, known))
     return tuple(made)
 
@@ -263,12 +273,16 @@ def _canonical(name: bytes, found: tuple[bytes, ...], context: Context, known: R
 
 
 def _content_type(value: bytes) -> bytes:
-    """A media type in lower case without its boundary, which is another one each time."""
+    """A media type in lower case without its boundary, which is another one each time.
+
+    JSON and forms are UTF-8 and define no charset (RFC 8259 section 11, the URL standard); some clients say it.
+    """
     kind, parameters = media_type(value)
+    utf8_anyway = kind == FORM or is_json(kind)
     kept = [
         b"; " + name + b"=" + (told.lower() if name == b"charset" else told)
         for name, told in parameters
-        if name != b"boundary"
+        if name != b"boundary" and not (utf8_anyway and name == b"charset" and told.lower() == b"utf-8")
     ]
     return kind + b"".join(kept)
 
@@ -411,7 +425,7 @@ def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
     if not isinstance(body, bytes):
         made["body"] = {"sha256": body.sha256}
     elif len(body) > _by_digest_above(context):
-        made["body"] = {"sha256": _sha256(body, coding.coding_of(request.block))}
+        made["body"] = {"sha256": _sha256(body, request)}
     else:
         name = next((name for name in ("json", "form", "multipart", "body") if name in found), None)
         if name is not None:

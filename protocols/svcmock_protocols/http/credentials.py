@@ -40,7 +40,8 @@ HEADERS: Final = frozenset(
 )
 MEMBERS: Final = frozenset(
     b"""jwt pwd pass passcode pin otp totp mfacode csrf xsrf csrfmiddlewaretoken authenticitytoken
-    requestverificationtoken codeverifier clientassertion samlresponse samlassertion xamzsignature sig
+    requestverificationtoken codeverifier clientassertion samlresponse samlassertion xamzsignature
+    xgoogsignature sig
     credential sessionkey bearer authorization""".split()
 )
 ENDINGS: Final = tuple(
@@ -69,6 +70,8 @@ class Rules(Struct, frozen=True, eq=False):
     """Lower-cased names."""
     member: Callable[[bytes], bool]
     """Whether a member of a query, form or body with this name, as sent, holds a credential."""
+    pair: Callable[[bytes], bool]
+    """The same for a query or a form, where a `Signature` spelled like this is a signed URL's, too."""
     kept_cookies: frozenset[bytes]
     looked_into: frozenset[bytes]
     """Lower-cased names of all fields that may hold a credential: `headers`, and those that hold URLs."""
@@ -87,8 +90,13 @@ def rules(redact: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Rules:
             return False
         return plain in added or plain == b"token" or plain in MEMBERS or plain.endswith(ENDINGS)
 
+    def pair(name: bytes) -> bool:
+        return member(name) or (name == b"Signature" and b"signature" not in kept)
+
     cookies = frozenset(path[8:].encode() for path in keep if path.startswith("cookies."))
-    return Rules(headers=headers, member=member, kept_cookies=cookies, looked_into=headers | URL_HEADERS)
+    return Rules(
+        headers=headers, member=member, pair=pair, kept_cookies=cookies, looked_into=headers | URL_HEADERS
+    )
 
 
 def _below(paths: Iterable[str], root: str) -> frozenset[bytes]:

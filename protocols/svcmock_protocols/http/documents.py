@@ -151,12 +151,13 @@ def request(doc: RequestDoc, files: Files) -> Request:
     bodies.check_length(built.body, built.block)
     if isinstance(built.body, Blob) and not built.body.sha256:
         raise Invalid(("body",), "a request cannot be matched by a file whose digest is not known")
+    body = bodies.with_common_boundary(built.body, built.block, files)
     return Request(
         method=method,
         target=_target(doc),
         version=_version(doc.version),
         block=built.block,
-        body=built.body,
+        body=body,
         trailers=lines.block(doc.trailers, "trailers"),
     )
 

@@ -4,7 +4,7 @@ Clients put a new id, date or trace into every request, so its bytes never come 
 request. Its essence is its bytes without every well-formed field line (RFC 9112 section 5) whose name is none
 of these: what frames the message or keeps the connection, what says how to read a body, what a reply is
 fitted to, what may hold a credential (it may be echoed in target and body, where its token replaces it), and
-what some route demands. A line that is not well formed is never left out, nor is the first line, so whatever
+what some route looks at. A line that is not well formed is never left out, nor is the first line, so whatever
 is refused has an essence that is refused.
 """
 
@@ -17,9 +17,12 @@ from svcmock_protocols.http.messages import Options, Request
 
 DECIDING: Final = frozenset(
     b"""host content-length transfer-encoding connection expect
-    content-type content-encoding accept-encoding""".split()
+    content-type content-encoding accept-encoding cookie""".split()
 )
-"""Fields that this protocol's own code reads from a request, beside those that may hold credentials."""
+"""Fields that this protocol's own code reads from a request, beside those that may hold credentials.
+
+What it makes fields of (`host`, `cookies`, `json`, ...) is among them: a predicate may look at it by that name.
+"""
 _REMEMBERED: Final = 1024
 """Lines whose verdict is remembered; each is part of a request that the daemon takes for small."""
 _TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
@@ -27,16 +30,19 @@ _TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
 
 
 class Likeness:
-    """A `svcmock.protocol.Likeness` for routes that demand these fields, `headers.<name>`."""
+    """A `svcmock.protocol.Likeness` for routes that look at these fields; `headers` is all of them."""
 
     def __init__(self, names: frozenset[str], context: Context) -> None:
         options = context.options
         self._max_head = options.max_head if isinstance(options, Options) else MAX_HEAD
-        demanded = {name.removeprefix("headers.").encode() for name in names}
+        self._all = "headers" in names
+        demanded = {name.removeprefix("headers.").encode() for name in names if name.startswith("headers.")}
         self._verdicts = _Verdicts(DECIDING | canonical.redaction(context).looked_into | demanded)
         self._stays = self._verdicts.__getitem__
 
     def essence(self, data: bytes) -> bytes | None:
+        if self._all:
+            return None
         lines = data.split(b"\r\n")
         rest: list[bytes] = []
         head_end = lines.index(b"") if b"" in lines else 0

@@ -76,7 +76,7 @@ def _line(item: Doc, at: tuple[Any, ...]) -> bytes:
 
 
 def _pair(name: Doc, value: Doc, at: tuple[Any, ...]) -> bytes:
-    if not isinstance(name, str) or TOKEN.fullmatch(name.encode()) is None:
+    if not (isinstance(name, str) and name.isascii()) or TOKEN.fullmatch(name.encode()) is None:
         raise Invalid(at, f"not a field name: {name!r}")
     data = value_bytes(value, at)
     if _VALUE.fullmatch(data) is None:

@@ -15,6 +15,8 @@ MAX_PARTS = 1000
 """A body with more parts is not taken apart."""
 MAX_PART_HEAD = 16 * 1024
 """A part's header section may be this long."""
+COMMON = b"svcmock-boundary"
+"""Stands for the boundary of a body that is too large to be taken apart: clients draw another one each time."""
 
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n]*)\r\n")
 
@@ -69,6 +71,33 @@ def _part(piece: bytes) -> Part | None:
     if b"".join(match[0] for match in _FIELD.finditer(block)) != block:
         return None
     return Part(block, piece[end + 4 :])
+
+
+class CommonBoundary:
+    """A multipart body on its way, with COMMON for its boundary: the same however it was cut on the way."""
+
+    __slots__ = ("_delimiter", "_held")
+
+    def __init__(self, boundary: bytes) -> None:
+        self._delimiter = b"--" + boundary
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The next bytes. What may be the start of a delimiter is held back."""
+        *before, last = (self._held + data).split(self._delimiter)
+        cut = max(0, len(last) - len(self._delimiter) + 1)
+        self._held = last[cut:]
+        return (b"--" + COMMON).join([*before, last[:cut]])
+
+    def flush(self) -> bytes:
+        """The rest, at the end of the body."""
+        held, self._held = self._held, b""
+        return held
+
+
+def with_common_boundary(body: bytes, boundary: bytes) -> bytes:
+    """What a CommonBoundary makes of a whole body."""
+    return body.replace(b"--" + boundary, b"--" + COMMON)
 
 
 def write(parts: Parts, boundary: bytes) -> bytes:

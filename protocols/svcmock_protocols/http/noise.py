@@ -101,5 +101,27 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 """Lower-case header names by the reason why they do not decide; `*` is any run of characters."""
 
-NOISE: tuple[str, ...] = tuple(f"headers.{name}" for names in GROUPS.values() for name in names)
+SIGNED_URLS = (
+    "X-Amz-Signature",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "X-Goog-Signature",
+    "X-Goog-Date",
+    "X-Goog-Expires",
+    "X-Goog-Credential",
+    "Signature",
+    "Expires",
+)
+"""Query names, as they are spelled, of URLs that are signed anew each time they are made.
+
+AWS Signature Version 4 and 2, Google Cloud Storage's V4 and V2, CloudFront. A credential here names a key and
+the day; the two plain names are spelled like this by signers alone.
+"""
+
+NOISE: tuple[str, ...] = (
+    *(f"headers.{name}" for names in GROUPS.values() for name in names),
+    *(f"query.{name}" for name in SIGNED_URLS),
+)
 """Every one of them as a field path."""

@@ -239,7 +239,7 @@ def _pair_edits(
     edits = []
     for match in pattern.finditer(text):
         name, value = match.groups()
-        if known.member(name):
+        if known.pair(name):
             plain = unquote_to_bytes(value.replace(b"+", b" "))
             if holds_credential(name, plain):
                 edits.append((*match.span(2), note(plain, token, found)))

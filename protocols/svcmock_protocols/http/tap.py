@@ -55,7 +55,7 @@ from svcmock_protocols.http.redact import (
     with_length,
 )
 from svcmock_protocols.http.sieve import Sieve, sieve_of
-from svcmock_protocols.http.watched import Body, Cuts, request_body
+from svcmock_protocols.http.watched import Body, Cuts, request_body, with_boundary
 
 MAX_PENDING: Final = 1000
 """Requests of one connection under way; a client that pipelines more is no longer recorded."""
@@ -251,9 +251,9 @@ class HttpTap:
         out += spools
         block = asked.request.block
         if isinstance(body, Spooled):
-            # without its coding, and with tokens for credentials, it is another size than it was
+            # without its coding, with tokens and a common boundary in it, it is another size than it was
             block = without(block, b"content-encoding") if asked.body.unfolded else block
-            block = with_length(block, body.size)
+            block = with_length(with_boundary(block), body.size)
         asked.request = replace(asked.request, body=body, block=block, trailers=reader.trailers)
         asked.asked = True
         asked.why = asked.why or asked.body.why

@@ -2,18 +2,22 @@
 
 Decides what is held: up to a limit the body itself, beyond it nothing but what a search across two pieces
 needs. A large body goes to disk piece by piece with its credentials already replaced (`sieve`). Of a
-request with a content coding the decoded bytes are spooled, as they decide a match; of a reply the coded ones,
-as they are served again, and if there is a credential inside them the exchange is not recorded.
+request with a content coding the decoded bytes are spooled, as they decide a match, and of a multipart one with
+a boundary that is always the same; of a reply the coded ones, as they are served again, and if there is a
+credential inside them the exchange is not recorded.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from svcmock.protocol import Spool, Spooled
+from svcmock_protocols.http.codec import values
 from svcmock_protocols.http.coding import MAX_DECODED, CodingError, Unfold, coding_of, codings, known, unfold
 from svcmock_protocols.http.credentials import Found, Token, rules
 from svcmock_protocols.http.messages import Chunk, Options, Request
+from svcmock_protocols.http.multipart import COMMON, CommonBoundary, boundary_of
 from svcmock_protocols.http.redact import TooManyError
 from svcmock_protocols.http.sieve import Sieve, TooLongError, sieve_of
 
@@ -24,6 +28,10 @@ MIN_WHOLE_GAP: Final = 0.1
 takes milliseconds that mean nothing. Told apart, a plain reply would read as a stream."""
 MAX_CHUNKS: Final = 4096
 """Pieces of a reply that are told apart; more of them are joined to their neighbours."""
+
+_BOUNDARY: Final = re.compile(
+    rb'^(content-type:[^\r\n]*?;[ \t]*boundary=)(?:"[^"\r\n]*"|[^;\r\n]*)', re.I | re.M
+)
 
 
 class Cuts:
@@ -82,19 +90,33 @@ class Cuts:
 def request_body(ident: Hashable, request: Request, options: Options, token: Token) -> "Body":
     """The body of `request`, which has none yet: the same recorded and live, so that its digest is, too."""
     names = rules(options.redact, options.keep)
+    boundary = _boundary_in(request.block)
     return Body(
         ident,
         (options.max_body_memory, MAX_DECODED),
         coding_of(request.block),
         lambda start: sieve_of(request, start, token, names),
         unfolds=True,
+        boundary=boundary,
     )
+
+
+def with_boundary(block: bytes) -> bytes:
+    """The block of a request whose body was spooled, naming the boundary that the body now has."""
+    if _boundary_in(block) is None:
+        return block
+    return _BOUNDARY.sub(lambda match: match[1] + COMMON, block)
+
+
+def _boundary_in(block: bytes) -> bytes | None:
+    return boundary_of(b", ".join(values(block, b"content-type")))
 
 
 class Body:
     """One body as it passes. When it has ended, `why` says why it cannot be recorded, if it cannot."""
 
     __slots__ = (
+        "_boundary",
         "_decoded",
         "_hash",
         "_held",
@@ -119,16 +141,19 @@ class Body:
         sieve: Callable[[bytes], Sieve],
         *,
         unfolds: bool,
+        boundary: bytes | None = None,
     ) -> None:
         """Watch a body whose spooled bytes are known by `token`.
 
         `sizes`: what is held at most, and what a body may unfold into. `sieve` makes, from the start of
         an uncoded body, what keeps its credentials back. `unfolds`: spool the body without its coding.
+        `boundary`: what is spooled has `multipart.COMMON` in its place.
         """
         self._token = token
         self._limit, self._most = sizes
         self._sieve = sieve
         self._unfolds = unfolds
+        self._boundary = CommonBoundary(boundary) if boundary else None
         self._held = bytearray()
         self._layers = [unfold(name) for name in reversed(codings(coding))] if known(coding) else []
         self._sieved: Sieve | None = None
@@ -197,10 +222,12 @@ class Body:
         """What may be known of the piece, without its coding. It is not all held where it is not wanted."""
         made = []
         for plain in self._unfold(piece, ending=ending) if self._layers else (piece,):
-            clean = sieve.feed(plain)
+            clean = sieve.feed(plain if self._boundary is None else self._boundary.feed(plain))
             if self._unfolds or not self._layers:
                 made.append(clean)
         if ending:
+            if self._boundary is not None:
+                made.append(sieve.feed(self._boundary.flush()))
             made.append(sieve.flush())
         return b"".join(made)
 

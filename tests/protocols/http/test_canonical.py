@@ -316,7 +316,52 @@ def test_present_gives_what_conditions_gave():
     asked = get(b"/", BLOCK)
     found = conditions(asked, PLAIN)
     assert present(asked, tuple(found), PLAIN) == tuple(found.values())
-    assert present(get(b"/"), ("headers.accept", "headers.x"), PLAIN) == (None, None)
+    assert present(get(b"/"), ("headers.x-a", "headers.x"), PLAIN) == (None, None)
+
+
+def test_a_request_without_accept_takes_anything():
+    wanted = conditions(get(b"/", b"Accept: */*\r\nAccept-Language: *\r\n"), PLAIN)
+    assert present(get(b"/"), tuple(wanted), PLAIN) == tuple(wanted.values())
+    narrow = conditions(get(b"/", b"Accept: text/csv\r\n"), PLAIN)
+    assert present(get(b"/"), tuple(narrow), PLAIN) != tuple(narrow.values())
+
+
+@pytest.mark.parametrize("kind", [b"application/json", b"application/x-www-form-urlencoded"])
+def test_json_and_forms_are_utf8_whether_said_or_not(kind):
+    said, unsaid, other = (
+        conditions(post(b"{}", kind + extra), PLAIN)
+        for extra in (b"; charset=UTF-8", b"", b"; charset=latin-1")
+    )
+    assert said == unsaid != other
+    assert conditions(post(b"x", b"text/plain"), PLAIN) != conditions(
+        post(b"x", b"text/plain; charset=utf-8"), PLAIN
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"X-Amz-Date=%d&X-Amz-Credential=AK%d&X-Amz-Expires=%d&X-Amz-Signature=%d",
+        b"X-Goog-Date=%d&X-Goog-Credential=a%d&X-Goog-Expires=%d&X-Goog-Signature=%d",
+        b"AWSAccessKeyId=AK&Signature=%d%d&Expires=%d%d",
+    ],
+)
+def test_a_url_is_the_same_however_it_was_signed(query):
+    one, two = (key(get(b"/pic?id=7&" + query % ((n,) * query.count(b"%d"))), PLAIN) for n in (1, 2))
+    assert one == two == key(get(b"/pic?id=7" + (b"&AWSAccessKeyId=AK" if b"AWS" in query else b"")), PLAIN)
+    assert one != key(get(b"/pic?id=8&" + query % ((1,) * query.count(b"%d"))), PLAIN)
+
+
+def test_a_large_multipart_in_memory_has_the_digest_of_one_on_disk():
+    def form(boundary):
+        data = b"--%b\r\n\r\n%b\r\n--%b--\r\n" % (boundary, b"x" * 70_000, boundary)
+        return post(data, b"multipart/form-data; boundary=" + boundary)
+
+    small = context(max_body_memory=65_536)
+    assert key(form(b"aaa"), small) == key(form(b"bbbb"), small)
+    common = hashlib.sha256(form(b"svcmock-boundary").body).hexdigest()
+    on_disk = post(Spooled("t", 70_000, common), b"multipart/form-data; boundary=c")
+    assert key(form(b"aaa"), small) == key(on_disk, small)
 
 
 def test_a_live_credential_equals_its_token():

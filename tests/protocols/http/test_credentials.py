@@ -86,3 +86,13 @@ def test_a_value_called_token_must_look_like_one() -> None:
     assert not holds_credential(b"token", b"a sentence of several words")
     assert holds_credential(b"password", b"a")
     assert not holds_credential(b"password", b"")
+
+
+def test_a_signature_is_a_credential_in_a_url_and_data_in_json() -> None:
+    known = rules()
+    assert known.pair(b"Signature")
+    assert known.pair(b"X-Goog-Signature")
+    assert known.pair(b"password")
+    assert not known.member(b"Signature")
+    assert not known.pair(b"signature")
+    assert not rules(keep=("query.Signature",)).pair(b"Signature")

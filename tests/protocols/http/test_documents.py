@@ -324,6 +324,15 @@ def test_a_large_request_file_without_a_known_digest_is_refused():
     assert caught.value.at == ("body",)
 
 
+def test_a_large_multipart_file_of_your_own_matches_whatever_boundary_the_client_draws():
+    data = b"--mine\r\n\r\n" + bytes(1 << 20) + b"\r\n--mine--\r\n"
+    name = "bodies/" + hashlib.sha256(data).hexdigest()
+    headers = [["Content-Type", "multipart/form-data; boundary=mine"]]
+    made = load_request({"path": "/x", "headers": headers, "body": {"file": name}}, {name: data})
+    common = data.replace(b"--mine", b"--svcmock-boundary")
+    assert made.body == Blob(name, len(data), 0, hashlib.sha256(common).hexdigest())
+
+
 def test_unusual_lines_keep_their_bytes():
     block = b"A:b\r\nC: d \r\nE:\r\nF: \xff\r\nG: h\r\n"
     made = dump(ASKED, Reply(200, b"OK", block)).respond

@@ -4,6 +4,7 @@ import pytest
 
 from svcmock_protocols.http.multipart import (
     MAX_PARTS,
+    CommonBoundary,
     Part,
     Parts,
     boundary_of,
@@ -11,6 +12,7 @@ from svcmock_protocols.http.multipart import (
     form_block,
     parse,
     unused_boundary,
+    with_common_boundary,
     write,
 )
 
@@ -81,3 +83,15 @@ def test_form_parts():
 def test_a_boundary_that_occurs_is_not_used():
     assert unused_boundary([b"x"]) == b"svcmock-boundary-0"
     assert unused_boundary([b"x svcmock-boundary-0"]) == b"svcmock-boundary-1"
+
+
+@pytest.mark.parametrize("boundary", [b"b", b"aab", b"aaaa", b"-x-", b"0" * 70])
+def test_a_common_boundary_does_not_depend_on_how_the_body_was_cut(boundary):
+    delimiter = b"--" + boundary
+    body = delimiter + b"\r\n\r\n--aa-" + boundary + b"--aaa-\r\n" + delimiter + b"--\r\n-" + delimiter[:-1]
+    whole = body.replace(delimiter, b"--svcmock-boundary")
+    assert with_common_boundary(body, boundary) == whole
+    for size in (1, 2, 3, 7, len(body)):
+        stream = CommonBoundary(boundary)
+        made = b"".join(stream.feed(body[at : at + size]) for at in range(0, len(body), size))
+        assert made + stream.flush() == whole

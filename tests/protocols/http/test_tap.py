@@ -442,6 +442,24 @@ def test_large_bodies_are_spooled_without_credentials(cut: int) -> None:
     assert SECRET not in repr(others(seen)).encode()
 
 
+@pytest.mark.parametrize("cut", [0, 1, 7])
+def test_a_large_upload_is_passed_on_as_it_is_and_recorded_with_a_common_boundary(cut: int) -> None:
+    body = b"--bdr\r\n\r\n" + b"x" * 200 + b"\r\n--bdr--\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary="
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\nContent-Length: %d\r\n\r\n" % (kind + b"bdr", len(body))
+    told = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    seen = play(make(options=SMALL), (C, head + body), (S, told), cut=cut)
+    common = body.replace(b"--bdr", b"--svcmock-boundary")
+    made = exchange(seen).request
+    assert made.body == Spooled((1, "request"), len(common), hashlib.sha256(common).hexdigest())
+    assert made.block == b"Host: a\r\n%b\r\nContent-Length: %d\r\n" % (
+        kind + b"svcmock-boundary",
+        len(common),
+    )
+    assert spooled(seen, (1, "request")) == common
+    assert passed(seen, S).endswith(b"\r\n\r\n" + body)
+
+
 def test_members_at_the_start_of_a_large_body_are_found_before_it_is_spooled() -> None:
     body = b'{"password": "%b", "more": "' % SECRET + b"x" * 200 + SECRET + b'"}'
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)

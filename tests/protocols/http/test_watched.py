@@ -7,10 +7,10 @@ import tracemalloc
 import pytest
 
 from svcmock.protocol import Spool, Spooled
-from svcmock_protocols.http.messages import Chunk
+from svcmock_protocols.http.messages import Chunk, Options, Request
 from svcmock_protocols.http.redact import TooManyError
 from svcmock_protocols.http.sieve import REACH, WINDOW, Sieve
-from svcmock_protocols.http.watched import MAX_CHUNKS, MIN_GAP, Body, Cuts
+from svcmock_protocols.http.watched import MAX_CHUNKS, MIN_GAP, Body, Cuts, request_body, with_boundary
 
 
 def clean(_start: bytes) -> Sieve:
@@ -131,3 +131,29 @@ def test_very_many_pieces_with_gaps_are_joined_and_keep_their_time(chunked: bool
     assert len(chunks) <= MAX_CHUNKS
     assert sum(chunk.size for chunk in chunks) == count
     assert sum(chunk.after for chunk in chunks) == pytest.approx((count - 1) / 4)
+
+
+def upload(boundary: bytes, size: int) -> tuple[bytes, Request]:
+    data = b"--%b\r\n\r\n%b\r\n--%b--\r\n" % (boundary, b"0123456789" * 1000, boundary)
+    block = b'Content-Type: multipart/form-data; boundary="%b"\r\nX-Kept: %b\r\n' % (boundary, boundary)
+    watched = request_body("t", Request(b"POST", b"/", block=block), Options(max_body_memory=100), bytes)
+    spools = [one for at in range(0, len(data), size) for one in watched.add(data[at : at + size])]
+    whole, rest = watched.end()
+    return b"".join(one.data for one in [*spools, *rest]), Request(b"POST", b"/", block=block, body=whole)
+
+
+def test_a_large_upload_is_the_same_whatever_boundary_the_client_drew() -> None:
+    seen, asked = upload(b"rAnDoM1", 10_000)
+    again, other = upload(b"another-random-2", 777)
+    assert seen == again
+    assert seen.startswith(b"--svcmock-boundary\r\n")
+    assert seen.endswith(b"\r\n--svcmock-boundary--\r\n")
+    assert asked.body == other.body == Spooled("t", len(seen), hashlib.sha256(seen).hexdigest())
+    assert with_boundary(asked.block) == (
+        b"Content-Type: multipart/form-data; boundary=svcmock-boundary\r\nX-Kept: rAnDoM1\r\n"
+    )
+
+
+def test_only_a_multipart_has_its_boundary_renamed() -> None:
+    block = b"Content-Type: text/plain; boundary=abc\r\n"
+    assert with_boundary(block) == block
