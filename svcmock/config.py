@@ -220,6 +220,12 @@ class _Reader:
             )
         elif not host:
             self._wrong(at, f"`{url}` names no host", "upstream")
+        elif parts.username is not None or parts.password is not None:
+            # not quoted: it would end up in logs
+            self._wrong(at, "an upstream takes no credentials: clients send their own", "upstream")
+        elif parts.path not in ("", "/") or parts.query or parts.fragment:
+            why = "an upstream is scheme://host:port: requests keep the path that clients ask for"
+            self._wrong(at, f"{why} (`{url}`)", "upstream")
 
     def _check_routes(self, routes: tuple[str, ...], single: bool, at: Where) -> None:
         for index, pattern in enumerate(routes):

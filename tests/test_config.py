@@ -34,6 +34,7 @@ class Http:
     Options = Options
 
 
+ONLY_A_HOST = "an upstream is scheme://host:port: requests keep the path that clients ask for"
 PLUGINS: Any = {"http": Http(), "http1": Http()}
 
 
@@ -443,5 +444,22 @@ def test_problems_of_one_file_are_bounded() -> None:
 )
 def test_noise_that_begins_with_no_field_is_told(tmp_path: Path, ignore: str, problem: str | None) -> None:
     text = f"version: 1\nservices:\n  a: {{listen: 8081, ignore: {ignore}}}\n"
+    _, problems = parse_graph(text.encode(), tmp_path, PLUGINS)
+    assert [found.message for found in problems] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://ann:s3cret@a:1", "an upstream takes no credentials: clients send their own"),
+        ("http://:s3cret@a", "an upstream takes no credentials: clients send their own"),
+        ("http://a/base", f"{ONLY_A_HOST} (`http://a/base`)"),
+        ("http://a/?x=1", f"{ONLY_A_HOST} (`http://a/?x=1`)"),
+        ("http://a/", None),
+        ("https://a:8443", None),
+    ],
+)
+def test_an_upstream_is_a_host_and_nothing_more(tmp_path: Path, url: str, problem: str | None) -> None:
+    text = f'version: 1\nservices:\n  a: {{listen: 8081, upstream: "{url}"}}\n'
     _, problems = parse_graph(text.encode(), tmp_path, PLUGINS)
     assert [found.message for found in problems] == ([problem] if problem else [])

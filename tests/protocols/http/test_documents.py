@@ -1,6 +1,7 @@
 """HTTP documents: what is written reads back as the same bytes, and what cannot mean anything is refused."""
 
 import gzip
+import hashlib
 import json
 import zlib
 
