@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n auto
 # Run once more under asyncio's debug mode, which reports what is never awaited, never closed, or too slow.
-DEBUGGED ?= $(wildcard tests/net tests/e2e tests/test_admin.py tests/test_daemon.py)
+DEBUGGED ?= $(wildcard tests/net tests/test_admin.py tests/test_daemon.py tests/test_recorder.py)
 
 .DEFAULT_GOAL := test
 .PHONY: demo test test-debug test-readme lint bench ci clean
