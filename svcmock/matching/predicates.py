@@ -344,14 +344,7 @@ def _template_test(parts: Template, separator: str) -> Callable[[Any], Found]:
 
 def evaluate(matcher: Matcher, fields: Fields) -> dict[str, Doc] | None:
     """What the captures bind, or None where a demand does not hold; stops at the first."""
-    bound: dict[str, Doc] = {}
-    for demand in matcher.checks:
-        found = _found(demand, fields)
-        if found is False:
-            return None
-        if found is not True:
-            bound.update(found)
-    return bound
+    return _all(matcher.checks, fields)
 
 
 def _found(demand: Demand, fields: Fields) -> Found:
@@ -362,19 +355,16 @@ def _found(demand: Demand, fields: Fields) -> Found:
         return demand.test(value)
     if isinstance(demand, Not):
         return any(_found(one, fields) is False for one in demand.demands)
-    for branch in demand.branches:
-        bound = _all(branch, fields)
-        if bound is not False:
-            return bound
-    return False
+    bound = next((bound for branch in demand.branches if (bound := _all(branch, fields)) is not None), None)
+    return False if bound is None else bound
 
 
-def _all(demands: tuple[Demand, ...], fields: Fields) -> Found:
+def _all(demands: tuple[Demand, ...], fields: Fields) -> dict[str, Doc] | None:
     bound: dict[str, Doc] = {}
     for demand in demands:
         found = _found(demand, fields)
         if found is False:
-            return False
+            return None
         if found is not True:
             bound.update(found)
     return bound
