@@ -333,6 +333,11 @@ class Connection(asyncio.Protocol):
                 self._close(how)
             case _:
                 self._forget()
+                log.error(
+                    "a connection cannot do this",
+                    asked=type(out).__name__,
+                    protocol=self._serving.responder.plugin.name,
+                )
                 self._transport.abort()
 
     def _ask(self, ask: Ask) -> None:
