@@ -1,8 +1,8 @@
 """Which parts of an HTTP message are credentials, and how one is replaced where it stands.
 
-Decides by name. Header fields: HEADERS. Members of a query, a form, a multipart form or a JSON body: MEMBERS
-and whatever ends in one of ENDINGS, without regard to case, `_` and `-`; of `user[password]` and `db.password`
-the last part counts. A member called just `token` counts only where its value looks like one, as pages, words
+Decides by name. Header fields: HEADERS. Members of a query, a form, a multipart form or a JSON body: MEMBERS.
+Both: whatever ends in one of ENDINGS, without regard to case, `_` and `-`; of `user[password]` and
+`db.password` the last part counts. A member called just `token` counts only where its value looks like one, as pages, words
 and blockchains have tokens too. `options.redact` adds field paths and `options.keep` takes some out; of a path
 into a body the last segment counts, at any depth.
 
@@ -53,6 +53,8 @@ URL_HEADERS: Final = frozenset({b"location", b"content-location", b"referer", b"
 """Fields that hold URLs, and so may hold credentials in a query."""
 TOKEN_MIN: Final = 16
 """Bytes from which the value of a member called `token` is taken for a credential."""
+NAME_MAX: Final = 64
+"""Bytes of a name up to which its verdict is remembered."""
 SECRET_MIN: Final = 8
 """Bytes from which a credential is looked for in the rest of its exchange; shorter ones occur by chance."""
 
@@ -63,24 +65,42 @@ _AUTHORIZATIONS = frozenset({b"authorization", b"proxy-authorization", b"x-autho
 _COOKIES = frozenset({b"cookie", b"cookie2"})
 
 
+class Names:
+    """Lower-cased names of header fields: those listed, and those that end like a credential's."""
+
+    def __init__(self, listed: frozenset[bytes], kept: frozenset[bytes]) -> None:
+        @lru_cache(maxsize=4096)
+        def holds(name: bytes) -> bool:
+            return name not in kept and (name in listed or _normal(name).endswith(ENDINGS))
+
+        self._holds = holds
+
+    def __contains__(self, name: bytes) -> bool:
+        # names come from the network: only short ones are remembered
+        return self._holds(name) if len(name) <= NAME_MAX else self._holds.__wrapped__(name)
+
+    def isdisjoint(self, names: Iterable[bytes]) -> bool:
+        """Whether none of these is among them."""
+        return not any(name in self for name in names)
+
+
 class Rules(Struct, frozen=True, eq=False):
     """What counts as a credential for one service. Made by `rules`, once for the same options."""
 
-    headers: frozenset[bytes]
-    """Lower-cased names."""
+    headers: Names
     member: Callable[[bytes], bool]
     """Whether a member of a query, form or body with this name, as sent, holds a credential."""
     pair: Callable[[bytes], bool]
     """The same for a query or a form, where a `Signature` spelled like this is a signed URL's, too."""
     kept_cookies: frozenset[bytes]
-    looked_into: frozenset[bytes]
-    """Lower-cased names of all fields that may hold a credential: `headers`, and those that hold URLs."""
+    looked_into: Names
+    """All fields that may hold a credential: `headers`, and those that hold URLs."""
 
 
 @lru_cache(maxsize=64)
 def rules(redact: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Rules:
     """The rules of a service whose options say `redact` and `keep`."""
-    headers = (HEADERS | _below(redact, "headers")) - _below(keep, "headers")
+    listed, open_ = HEADERS | _below(redact, "headers"), _below(keep, "headers")
     added, kept = frozenset(_members(redact)), frozenset(_members(keep))
 
     @lru_cache(maxsize=4096)
@@ -95,7 +115,11 @@ def rules(redact: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Rules:
 
     cookies = frozenset(path[8:].encode() for path in keep if path.startswith("cookies."))
     return Rules(
-        headers=headers, member=member, pair=pair, kept_cookies=cookies, looked_into=headers | URL_HEADERS
+        headers=Names(listed, open_),
+        member=member,
+        pair=pair,
+        kept_cookies=cookies,
+        looked_into=Names(listed | URL_HEADERS, open_ - URL_HEADERS),
     )
 
 

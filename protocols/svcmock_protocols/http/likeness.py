@@ -13,6 +13,7 @@ from typing import Final
 from svcmock.protocol import Context
 from svcmock_protocols.http import canonical
 from svcmock_protocols.http.codec import MAX_FIELDS, MAX_HEAD, is_field_line
+from svcmock_protocols.http.credentials import Names
 from svcmock_protocols.http.messages import Options, Request
 
 DECIDING: Final = frozenset(
@@ -37,7 +38,7 @@ class Likeness:
         self._max_head = options.max_head if isinstance(options, Options) else MAX_HEAD
         self._all = "headers" in names
         demanded = {name.removeprefix("headers.").encode() for name in names if name.startswith("headers.")}
-        self._verdicts = _Verdicts(DECIDING | canonical.redaction(context).looked_into | demanded)
+        self._verdicts = _Verdicts(DECIDING | demanded, canonical.redaction(context).looked_into)
         self._stays = self._verdicts.__getitem__
 
     def essence(self, data: bytes) -> bytes | None:
@@ -65,9 +66,10 @@ class Likeness:
 class _Verdicts(dict[bytes, bool]):
     """Whether a line must stay. Remembered: nearly all lines of a request were in the one before it."""
 
-    def __init__(self, names: frozenset[bytes]) -> None:
+    def __init__(self, names: frozenset[bytes], credentials: Names) -> None:
         super().__init__({b"": True})
         self._names = names
+        self._credentials = credentials
         self._idle: set[bytes] = set()
         """Names as sent of lines that need not stay."""
 
@@ -83,7 +85,8 @@ class _Verdicts(dict[bytes, bool]):
         return stays
 
     def _judge(self, name: bytes, line: bytes) -> bool:
-        if name.lower() in self._names or not is_field_line(line + b"\r\n"):
+        lower = name.lower()
+        if lower in self._names or lower in self._credentials or not is_field_line(line + b"\r\n"):
             return True
         if len(self._idle) < _REMEMBERED:
             self._idle.add(name)

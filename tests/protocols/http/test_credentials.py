@@ -96,3 +96,43 @@ def test_a_signature_is_a_credential_in_a_url_and_data_in_json() -> None:
     assert not known.member(b"Signature")
     assert not known.pair(b"signature")
     assert not rules(keep=("query.Signature",)).pair(b"Signature")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"authorization",
+        b"x-acme-api-key",
+        b"acme-access-token",
+        b"x-signing-secret",
+        b"x_db_password",
+        b"x" * 99 + b"-secret",
+    ],
+)
+def test_headers_that_are_credentials(name: bytes) -> None:
+    assert name in rules().headers
+    assert not rules().looked_into.isdisjoint([b"host", name])
+    assert name not in rules(keep=(f"headers.{name.decode()}",)).headers
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"host",
+        b"idempotency-key",
+        b"sec-websocket-key",
+        b"x-token-type",
+        b"x-secret-santa",
+        b"etag",
+        b"x-request-id",
+    ],
+)
+def test_headers_that_are_none(name: bytes) -> None:
+    assert name not in rules().headers
+    assert rules().looked_into.isdisjoint([name])
+
+
+def test_headers_with_urls_are_looked_into_and_are_no_credentials() -> None:
+    known = rules(keep=("headers.location",))
+    assert b"location" not in known.headers
+    assert b"location" in known.looked_into
