@@ -2,9 +2,9 @@
 
 Decides by name. Header fields: HEADERS. Members of a query, a form, a multipart form or a JSON body: MEMBERS.
 Both: whatever ends in one of ENDINGS, without regard to case, `_` and `-`; of `user[password]` and
-`db.password` the last part counts. A member called just `token` counts only where its value looks like one, as pages, words
-and blockchains have tokens too. `options.redact` adds field paths and `options.keep` takes some out; of a path
-into a body the last segment counts, at any depth.
+`db.password` the last part counts. A member called just `token` counts only where its value looks like one, as
+pages, words and blockchains have tokens too. `options.redact` adds field paths and `options.keep` takes some
+out; of a path into a body the last segment counts, at any depth.
 
 A credential becomes its token, and what tells its kind stays: the scheme of an Authorization (RFC 9110 section
 11.4), the names of cookies, the attributes of a Set-Cookie (RFC 6265). Schemes that sign each request anew
