@@ -7,20 +7,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from svcmock import __version__
-from svcmock.commands import OK, PROBLEMS, USAGE
+from svcmock.commands import NOT_RUNNING, OK, PROBLEMS, USAGE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives its exit code."""
     arguments = _parser().parse_args(argv)
     from svcmock.protocol import SvcmockError
+    from svcmock.running import NotRunning
 
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
     except SvcmockError as error:
         print(f"svcmock: {error}", file=sys.stderr)
-        return PROBLEMS
+        return NOT_RUNNING if isinstance(error, NotRunning) else PROBLEMS
     except BrokenPipeError:
         # whoever read our output has enough; Python would complain once more at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

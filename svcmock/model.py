@@ -4,6 +4,7 @@ What `svcmock.config` reads and everything above works on. Field names are the Y
 needs no other field stands beside its field.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
@@ -114,6 +115,11 @@ class Graph(Struct, frozen=True):
     root: str
     services: dict[str, Service]
     admin: Admin
+
+
+def rfc3339(at: float) -> str:
+    """Seconds since the epoch as `2026-11-23T03:22:10.123Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Recorded(Struct, frozen=True, omit_defaults=True):

@@ -11,12 +11,12 @@ from pathlib import Path
 import structlog
 from msgspec import Struct
 
-from svcmock.model import Graph, Service, Tcp
+from svcmock.model import Graph, Service
 from svcmock.net.ca import load_or_create_ca
 from svcmock.net.listener import Listener, bind
 from svcmock.net.relay import Client, Recorder
 from svcmock.net.spool import Spools, sweep
-from svcmock.net.tls import server_context
+from svcmock.net.tls import service_context
 from svcmock.net.upstream import Connector
 from svcmock.project import context_of
 from svcmock.protocol import Invalid, Plugin, SvcmockError
@@ -88,11 +88,9 @@ async def record(
 
 def _prepare(service: Service, plugin: Plugin, root: Path, key: bytes, stamp: str) -> tuple[Recorder, Listener]:
     connector = Connector(service, plugin)
-    tls = None
-    if service.tls is not None:
-        ca = load_or_create_ca(root / ".svcmock" / "ca") if service.tls.auto else None
-        names = (service.listen.host,) if isinstance(service.listen, Tcp) else ()
-        tls = server_context(service.tls, root, plugin.alpn, ca, names)
+    auto = service.tls is not None and service.tls.auto
+    ca = load_or_create_ca(root / ".svcmock" / "ca") if auto else None
+    tls, plain = service_context(service, root, plugin.alpn, ca)
     recorder = Recorder(
         service.name,
         plugin,
@@ -102,7 +100,6 @@ def _prepare(service: Service, plugin: Plugin, root: Path, key: bytes, stamp: st
         stamp,
         lambda: Spools(root / ".svcmock" / "spool"),
     )
-    plain = service.tls is None or service.tls.plain
     return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain)
 
 

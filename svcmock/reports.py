@@ -1,7 +1,6 @@
 """What the control API tells, as plain data: status, journal entries, explanations."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from svcmock import __version__
 from svcmock.engine import Responder
 from svcmock.journal import Entry, Journal
-from svcmock.model import Problem
+from svcmock.model import Problem, rfc3339
 from svcmock.net.served import Served
 from svcmock.protocol import Doc, Invalid
 
@@ -33,7 +32,7 @@ def status(
     return {
         "version": __version__,
         "project": str(root),
-        "started": _time(started),
+        "started": rfc3339(started),
         "reloads": reloads,
         "refused": any(problem.severity == "error" for problem in problems),
         "problems": [str(problem) for problem in problems],
@@ -66,7 +65,7 @@ def entry(noted: Entry, services: Mapping[str, Served]) -> Doc:
         request = responder.plugin.summary(responder.plugin.redact(request, responder.context))
     return {
         "id": noted.id,
-        "at": _time(noted.at),
+        "at": rfc3339(noted.at),
         "service": noted.outcome.service,
         "request": request if isinstance(request, str) else "",
         "route": noted.outcome.route,
@@ -77,7 +76,7 @@ def entry(noted: Entry, services: Mapping[str, Served]) -> Doc:
 def why(responder: Responder, noted: Entry) -> Doc:
     """The explanation of a miss, by the routes that are served now."""
     explanation = msgspec.to_builtins(responder.explain(noted.request, noted.id))
-    return {**explanation, "at": _time(noted.at), "answered_now": responder.answers(noted.request)}
+    return {**explanation, "at": rfc3339(noted.at), "answered_now": responder.answers(noted.request)}
 
 
 def miss_id(text: Doc) -> int | None:
@@ -93,10 +92,6 @@ def number(text: Doc, default: int, expected: str = "a number") -> int:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
         raise Invalid((), f"expected {expected}, got `{digits[:40]}`")
     return int(digits)
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _resident_mib() -> float | None:

@@ -31,6 +31,10 @@ class AlreadyRunning(SvcmockError):
     """Another daemon serves this project."""
 
 
+class NotRunning(SvcmockError):
+    """There is no daemon to ask, or more than one."""
+
+
 class Running(Struct, frozen=True):
     """A daemon: its process, its project's folder, and where its control API listens."""
 

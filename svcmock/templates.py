@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from svcmock.matching.operators import MISSING
-from svcmock.matching.predicates import MULTIVALUED
+from svcmock.matching.predicates import MULTIVALUED, lookup
 from svcmock.protocol import Doc, Invalid, SvcmockError
 
 MAX_OUTPUT = 8 * 1024 * 1024
@@ -288,17 +288,7 @@ def _evaluate(expression: Expression, values: Mapping[str, Any]) -> Doc:
 
 
 def _find(path: tuple[str, ...], values: Mapping[str, Any]) -> Any:
-    value: Any = values
-    for step in path:
-        if isinstance(value, Mapping):
-            try:
-                value = value[step]
-            except KeyError:
-                return MISSING
-        elif isinstance(value, list) and _NUMERIC_STEP.match(step):
-            value = value[int(step)] if int(step) < len(value) else MISSING
-        else:
-            return MISSING
+    value = lookup(values, path)
     many = len(path) == 3 and path[0] == "request" and path[1] in MULTIVALUED
     if many and isinstance(value, list):
         return value[0] if value else MISSING

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from svcmock.model import Limits, Problem, RouteDoc, Tcp, Tls, Unix
+from svcmock.model import Limits, Problem, RouteDoc, Tcp, Tls, Unix, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,8 @@ def test_what_breaks_a_rule_of_its_field_is_refused(kind: Any, value: Any, why: 
 
 def test_a_route_document_says_nothing_that_nobody_wrote() -> None:
     assert msgspec.to_builtins(RouteDoc(respond={"status": 200})) == {"respond": {"status": 200}}
+
+
+def test_times_are_written_in_utc_to_the_millisecond() -> None:
+    assert rfc3339(0) == "1970-01-01T00:00:00.000Z"
+    assert rfc3339(1795403530.1234) == "2026-11-23T03:12:10.123Z"

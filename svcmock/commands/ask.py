@@ -11,17 +11,13 @@ from svcmock.commands import NOT_RUNNING, OK, PROBLEMS
 from svcmock.commands.output import complain, print_json, table
 from svcmock.control import AdminClient, AdminError, read_token
 from svcmock.model import FILE, Address, Tcp, Unix
-from svcmock.protocol import Doc, SvcmockError
-from svcmock.running import PRIVATE, Running, all_running, running
+from svcmock.protocol import Doc
+from svcmock.running import PRIVATE, NotRunning, Running, all_running, running
 
 STOP_SECONDS = 30.0
 """How long `svcmock down` waits for a daemon to drain."""
 FOLLOW_SECONDS = 0.2
 """How often `svcmock logs -f` looks for more."""
-
-
-class NotRunning(SvcmockError):
-    """There is no daemon to ask, or more than one."""
 
 
 def find(project: Path | None) -> Running:
@@ -71,11 +67,7 @@ def status(project: Path | None, *, as_json: bool) -> int:
             complain("no daemon is running")
             return NOT_RUNNING
     else:
-        try:
-            daemons = [find(project)]
-        except NotRunning as error:
-            complain(str(error))
-            return NOT_RUNNING
+        daemons = [find(project)]
     told = []
     for daemon in daemons:
         try:
@@ -118,11 +110,7 @@ def logs(project: Path | None, *, follow: bool) -> int:
     """Print the log file; it is there after the daemon's end too."""
     root = (project or Path()).resolve()
     if project is None and not (root / PRIVATE).exists():
-        try:
-            root = Path(find(None).root)
-        except NotRunning as error:
-            complain(str(error))
-            return NOT_RUNNING
+        root = Path(find(None).root)
     path = root / PRIVATE / "daemon.log"
     if not path.exists():
         complain(f"there is no log yet: {path}")
@@ -152,11 +140,7 @@ def _rotated(file: IO[str], path: Path) -> bool:
 
 
 def reload(project: Path | None, *, as_json: bool) -> int:
-    try:
-        told = client(find(project), 600.0).call("POST", "/reload")
-    except NotRunning as error:
-        complain(str(error))
-        return NOT_RUNNING
+    told = client(find(project), 600.0).call("POST", "/reload")
     if as_json:
         print_json(told)
     else:
@@ -167,11 +151,7 @@ def reload(project: Path | None, *, as_json: bool) -> int:
 
 
 def down(project: Path | None, *, as_json: bool) -> int:
-    try:
-        daemon = find(project)
-    except NotRunning as error:
-        complain(str(error))
-        return NOT_RUNNING
+    daemon = find(project)
     if not stop(daemon):
         complain(
             f"the daemon (pid {daemon.pid}) was told to stop and still runs; `kill -9 {daemon.pid}` ends it"
@@ -197,14 +177,7 @@ def stop(daemon: Running) -> bool:
 
 
 def why(project: Path | None, ident: str | None, *, as_json: bool) -> int:
-    try:
-        told = client(find(project)).call("GET", "/why", {"id": ident} if ident else None)
-    except NotRunning as error:
-        complain(str(error))
-        return NOT_RUNNING
-    except AdminError as error:
-        complain(str(error))
-        return PROBLEMS
+    told = client(find(project)).call("GET", "/why", {"id": ident} if ident else None)
     if as_json:
         print_json(told)
     else:

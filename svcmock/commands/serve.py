@@ -18,7 +18,7 @@ import uvloop
 
 from svcmock import log
 from svcmock.commands import CANNOT_START, NOT_RUNNING, OK, PROBLEMS
-from svcmock.commands.ask import NotRunning, client, find, here, stop
+from svcmock.commands.ask import client, find, here, stop
 from svcmock.commands.output import complain, print_json, table
 from svcmock.config import load_graph
 from svcmock.daemon import Daemon, StartError
@@ -26,7 +26,7 @@ from svcmock.model import FILE, Graph, Tcp
 from svcmock.project import load
 from svcmock.protocol import Plugin
 from svcmock.registry import discover
-from svcmock.running import PRIVATE, AlreadyRunning, Lock, private_folder, running
+from svcmock.running import PRIVATE, AlreadyRunning, Lock, NotRunning, private_folder, running
 
 MAX_FILES = 65536
 """Open files that a daemon asks for."""
@@ -185,12 +185,11 @@ def env(project: Path | None, *, as_json: bool) -> int:
     plugins = known_protocols()
     try:
         daemon = find(project)
-    except NotRunning as error:
+    except NotRunning:
         root = (project or Path()).resolve()
         addresses = None
         if project is None and not (root / FILE).exists():
-            complain(str(error))
-            return NOT_RUNNING
+            raise
     else:
         root = Path(daemon.root)
         services = client(daemon).call("GET", "/status")["services"]

@@ -8,12 +8,12 @@ on all the same. Every request that began is counted as recorded, skipped or fai
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import structlog
 
+from svcmock.model import rfc3339
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector, UpstreamError
@@ -82,9 +82,8 @@ class Recorder:
         self._adopting = spools
         try:
             documents = self.plugin.dump(seen.request, seen.reply)
-            at = datetime.fromtimestamp(self._wall + seen.timing.at, UTC)
             recorded = {
-                "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "at": rfc3339(self._wall + seen.timing.at),
                 "took": f"{seen.timing.took * 1000:.1f}ms",
                 "connection": connection,
             }
@@ -276,11 +275,8 @@ class Client(asyncio.Protocol):
     def _shut(self, to: Side) -> None:
         if to is Side.SERVER:
             self._server.shut()
-        elif self._transport is not None and not self._transport.is_closing():
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-            else:
-                self._transport.close()
+        elif self._transport is not None:
+            _say_no_more(self._transport)
 
     def _drop_spools(self) -> None:
         """While nothing is under way, no spooled body is waited for: that of a lost exchange would stay."""
@@ -352,11 +348,8 @@ class Server(asyncio.Protocol):
     def shut(self) -> None:
         """Say no more to the upstream; once it is reached, where it is not yet."""
         self._shut = True
-        if self._transport is not None and not self._transport.is_closing():
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
-            else:
-                self._transport.close()
+        if self._transport is not None:
+            _say_no_more(self._transport)
 
     def hold(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -370,3 +363,13 @@ class Server(asyncio.Protocol):
         self._early = None
         if self._transport is not None:
             self._transport.close()
+
+
+def _say_no_more(transport: asyncio.Transport) -> None:
+    """End our side of a connection; all of it where TLS knows no half."""
+    if transport.is_closing():
+        return
+    if transport.can_write_eof():
+        transport.write_eof()
+    else:
+        transport.close()

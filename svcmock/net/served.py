@@ -2,18 +2,17 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 from svcmock.engine import Responder
 from svcmock.journal import Journal
-from svcmock.model import Service, Tcp
+from svcmock.model import Service
 from svcmock.net.ca import Ca
 from svcmock.net.driver import Connection, Serving
 from svcmock.net.listener import Listener
 from svcmock.net.spool import Spools
-from svcmock.net.tls import server_context
+from svcmock.net.tls import service_context
 
 
 class Served:
@@ -25,21 +24,12 @@ class Served:
         spool = root / ".svcmock" / "spool"
         self.serving = Serving(responder, journal, lambda: Spools(spool))
         self._root = root
-        self._ca = ca
-        tls, plain = self._context(responder)
+        tls, plain = service_context(responder.service, root, responder.plugin.alpn, ca)
         self.listener = Listener(sock, lambda: Connection(self.serving), tls, plain=plain)
 
     @property
     def service(self) -> Service:
         return self.serving.responder.service
-
-    def _context(self, responder: Responder) -> tuple[ssl.SSLContext | None, bool]:
-        tls = responder.service.tls
-        if tls is None:
-            return None, True
-        listen = responder.service.listen
-        names = (listen.host,) if isinstance(listen, Tcp) else ()
-        return server_context(tls, self._root, responder.plugin.alpn, self._ca, names), tls.plain
 
     async def start(self) -> None:
         await self.listener.start()
@@ -55,8 +45,7 @@ class Served:
 
         Connections that were made go on. They keep the protocol options that they began with.
         """
-        self._ca = ca or self._ca
-        tls, _ = self._context(responder)
+        tls, _ = service_context(responder.service, self._root, responder.plugin.alpn, ca)
 
         def switch() -> None:
             if tls is not None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from svcmock.model import Tls
+from svcmock.model import Service, Tcp, Tls
 from svcmock.net.ca import DEFAULT_NAMES, MAX_LEAVES, Ca, Leaf, belongs, day, read_chain, read_key, usable
 from svcmock.protocol import Invalid
 
@@ -49,6 +49,16 @@ def server_context(
     if ca is None:
         raise Invalid(("tls", "auto"), "there is no project CA to sign certificates with")
     return _minting_context(ca, lambda: _new_context(alpn, trusted, tls), (*DEFAULT_NAMES, *names))
+
+
+def service_context(
+    service: Service, root: Path, alpn: Sequence[str], ca: Ca | None
+) -> tuple[ssl.SSLContext | None, bool]:
+    """What a service's listener speaks TLS with, and whether it takes clients without. Raises Invalid."""
+    if service.tls is None:
+        return None, True
+    names = (service.listen.host,) if isinstance(service.listen, Tcp) else ()
+    return server_context(service.tls, root, alpn, ca, names), service.tls.plain
 
 
 class _Contexts:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from svcmock.commands.ask import NotRunning, client, find, here, status
+from svcmock.commands.ask import client, find, here, status
 from svcmock.control import AdminError
-from svcmock.running import Lock, Running
+from svcmock.running import Lock, NotRunning, Running
 
 
 @pytest.fixture(autouse=True)
