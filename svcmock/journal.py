@@ -2,7 +2,8 @@
 
 An entry is made before the reply's last byte is sent, so whoever has the answer can already find it here.
 Requests stay the protocol's values: nothing is formatted until somebody looks. Those too large to keep are
-kept as their one-line summary.
+kept as their one-line summary. Counting, and dropping what is too much, is put off and done for many entries
+at a time: an entry of a remembered request costs one tuple.
 """
 
 from collections import deque
@@ -20,6 +21,10 @@ MAX_MISSES = 256
 """Misses are kept apart, so that a busy service does not push out what `svcmock why` is asked for."""
 OVERHEAD = 512
 """What an entry costs beyond the request's own bytes; counted against MAX_BYTES."""
+UNSETTLED = 256
+"""Entries that may wait to be counted and to push out others."""
+SMALL = 4096
+"""Bytes of a request above which its entry does not wait."""
 
 
 class Outcome(Struct, frozen=True):
@@ -43,7 +48,14 @@ class Entry(Struct, frozen=True):
 Read: TypeAlias = Callable[[Request, bytes], Request]
 """The request that bytes hold, given one that is alike: `svcmock.protocol.Likeness.request`."""
 
-_Row: TypeAlias = tuple[int, float, Request, Outcome, int, Read | None, bytes]
+
+class Fact(Struct, frozen=True):
+    """A request of `size` bytes and its outcome. With `read`, each entry has its own request, in its bytes."""
+
+    request: Request
+    outcome: Outcome
+    size: int
+    read: Read | None = None
 
 
 class Journal:
@@ -52,68 +64,97 @@ class Journal:
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._rows: deque[_Row] = deque()
+        self._rows: deque[tuple[float, Fact, bytes]] = deque()
+        self._settled = 0
+        """How many of the rows, from the oldest, have been counted."""
+        self._settle_at = UNSETTLED
         self._bytes = 0
-        self._misses: dict[int, Entry] = {}
-        self._miss_bytes = 0
-        self.next_id = 1
-        self.dropped = 0
-        self.hits: dict[str, int] = {}
-        self.misses: dict[str, int] = {}
+        self._dropped = 0
+        self._hits: dict[str, int] = {}
+        self._misses: dict[str, int] = {}
+        self._kept: dict[int, Entry] = {}
+        self._kept_bytes = 0
 
-    def add(
-        self,
-        at: float,
-        request: Request,
-        outcome: Outcome,
-        size: int,
-        read: Read | None = None,
-        data: bytes = b"",
-    ) -> int:
-        """Note one request of `size` bytes; gives its id. Called once per request: keep it lean.
+    def add(self, at: float, request: Request, outcome: Outcome, size: int) -> int:
+        """Note one request of `size` bytes; gives its id."""
+        self.again(at, Fact(request, outcome, size))
+        if size > SMALL:
+            self._settle()
+        return self._dropped + len(self._rows)
 
-        With `read`, the request is the one in `data`, to be read when somebody looks.
-        """
-        ident = self.next_id
-        self.next_id = ident + 1
-        cost = size + OVERHEAD
+    def again(self, at: float, fact: Fact, data: bytes = b"") -> None:
+        """Note a request that is remembered, `data` its bytes where `fact.read` needs them. Keep it lean."""
         rows = self._rows
-        rows.append((ident, at, request, outcome, cost, read, data))
-        self._bytes += cost
+        rows.append((at, fact, data))
+        if len(rows) >= self._settle_at:
+            self._settle()
+
+    def _settle(self) -> None:
+        rows = self._rows
+        for _, fact, data in islice(rows, self._settled, None):
+            self._bytes += len(data) + fact.size + OVERHEAD
+            outcome = fact.outcome
+            counts = self._misses if outcome.route is None else self._hits
+            counts[outcome.service] = counts.get(outcome.service, 0) + 1
         while self._bytes > self._max_bytes or len(rows) > self._max_entries:
-            self._bytes -= rows.popleft()[4]
-            self.dropped += 1
-        counts = self.misses if outcome.route is None else self.hits
-        counts[outcome.service] = counts.get(outcome.service, 0) + 1
-        return ident
+            _, fact, data = rows.popleft()
+            self._bytes -= len(data) + fact.size + OVERHEAD
+            self._dropped += 1
+        self._settled = len(rows)
+        self._settle_at = len(rows) + UNSETTLED
+
+    @property
+    def next_id(self) -> int:
+        """What the next entry will have as its id."""
+        return self._dropped + len(self._rows) + 1
+
+    @property
+    def dropped(self) -> int:
+        """How many entries are not kept any more."""
+        self._settle()
+        return self._dropped
+
+    @property
+    def hits(self) -> dict[str, int]:
+        """Requests that were answered, by service."""
+        self._settle()
+        return self._hits
+
+    @property
+    def misses(self) -> dict[str, int]:
+        """Requests that no route answered, by service."""
+        self._settle()
+        return self._misses
 
     def keep_miss(self, entry: Entry) -> None:
         """Keep a miss for `svcmock why`."""
-        self._misses[entry.id] = entry
-        self._miss_bytes += entry.size
-        while len(self._misses) > MAX_MISSES or (
-            self._miss_bytes > self._max_bytes and len(self._misses) > 1  # the last is what `why` is about
+        self._kept[entry.id] = entry
+        self._kept_bytes += entry.size
+        while len(self._kept) > MAX_MISSES or (
+            self._kept_bytes > self._max_bytes and len(self._kept) > 1  # the last is what `why` is about
         ):
-            oldest = next(iter(self._misses))
-            self._miss_bytes -= self._misses.pop(oldest).size
+            oldest = next(iter(self._kept))
+            self._kept_bytes -= self._kept.pop(oldest).size
 
     def miss(self, ident: int | None = None) -> Entry | None:
         """A kept miss by id; without one, the last."""
         if ident is not None:
-            return self._misses.get(ident)
-        return self._misses[next(reversed(self._misses))] if self._misses else None
+            return self._kept.get(ident)
+        return self._kept[next(reversed(self._kept))] if self._kept else None
 
     def recent_misses(self, most: int) -> list[Entry]:
         """The last `most` misses that are kept, newest first."""
-        return [self._misses[key] for key in list(reversed(self._misses))[:most]]
+        return [self._kept[key] for key in list(reversed(self._kept))[:most]]
 
     def since(self, ident: int, most: int) -> Iterator[Entry]:
         """Up to `most` entries with an id above `ident`, oldest first."""
-        rows = self._rows
-        start = max(0, ident + 1 - rows[0][0]) if rows else 0
-        for row in islice(rows, start, start + most):
-            ident, at, request, outcome, cost, read, data = row
-            yield Entry(ident, at, request if read is None else read(request, data), outcome, cost)
+        self._settle()
+        first = self._dropped + 1
+        start = max(0, ident + 1 - first)
+        for place, (at, fact, data) in enumerate(islice(self._rows, start, start + most), first + start):
+            request = fact.request if fact.read is None else fact.read(fact.request, data)
+            yield Entry(place, at, request, fact.outcome, len(data) + fact.size + OVERHEAD)
 
     def __len__(self) -> int:
+        self._settle()
         return len(self._rows)

@@ -15,15 +15,15 @@ import fcntl
 import os
 import sys
 import termios
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from time import time
 from typing import cast
 
 import structlog
 
 from svcmock.engine import Decision, Responder, Unservable
-from svcmock.journal import Entry, Journal, Outcome
+from svcmock.journal import Entry, Fact, Journal
 from svcmock.net.memo import Memo
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
@@ -76,7 +76,7 @@ class Serving:
 
     def decide(self, request: Request, size: int) -> Decision:
         """Decide and enter into the journal."""
-        now = time.time()
+        now = time()
         problem = ""
         try:
             decision = self.responder.decide(request)
@@ -137,6 +137,8 @@ class Connection(asyncio.Protocol):
         self._session: Session = responder.plugin.session(self.context)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = _UNCONNECTED
+        self._write = self._transport.write
+        self._note = serving.journal.again
         self._queue: deque[Out] = deque()
         self._pieces: list[bytes] = []
         self._pieces_size = 0
@@ -152,9 +154,13 @@ class Connection(asyncio.Protocol):
         self._unsent = 0
         """Bytes that the client had not taken when it was last looked at."""
         self._running = False
-        self._facts: list[tuple[Request, Outcome, int]] | None = None
+        self._facts: list[Fact] | None = None
         """While `_learn` watches: what was asked and answered."""
-        self.progress = self._loop.time()
+        self._rest: object | None = self._session.at_rest
+        """The session's, when nothing of ours is under way; else None."""
+        self._moved = False
+        """Whether there was progress since `check_idle` looked."""
+        self._progress = self._loop.time()
 
     # --- asyncio calls these ---
 
@@ -165,41 +171,37 @@ class Connection(asyncio.Protocol):
             if not serving.refused:
                 log.warning("the limit of connections is reached", service=serving.responder.service.name)
             serving.refused += 1
-            self._closing = True
+            self._end()
             self._transport.abort()
             return
         serving.connections.add(self)
+        self._write = self._transport.write
         self._safely(lambda: self._do(self._session.opened()))
         if serving.draining:
             self.drain()
 
     def data_received(self, data: bytes) -> None:
-        if self._closing:
+        self._moved = True
+        rest = self._rest
+        if rest is None:
+            if not self._closing:
+                self._ahead += len(data) if self._timers else 0
+                self._safely(lambda: self._do(self._session.received(data)))
             return
-        self.progress = self._loop.time()
-        before = self._session.at_rest
-        essence: bytes | None = None
-        if before is not None and not self._queue and self._file is None:
-            memo, journal = self.memo, self._serving.journal
-            known = memo.get(before, data)
-            if known is not None:
-                now = time.time()
-                for request, outcome, size in known.facts:
-                    journal.add(now, request, outcome, size)
-                self._transport.write(known.wire)
-                return
-            essence = memo.essence(data)
-            alike = None if essence is None else memo.alike(before, essence, data)
-            if alike is not None and memo.likeness is not None:
-                read = memo.likeness.request
-                journal.add(time.time(), alike.request, alike.outcome, len(data), read, data)
-                self._transport.write(alike.wire)
-                return
-        else:
-            before = None
-        if self._timers:
-            self._ahead += len(data)
-        self._safely(lambda: self._learn(before, data, essence))
+        memo = self.memo
+        known = memo.known.get((rest, data))
+        if known is not None:
+            for fact in known.facts:
+                self._note(time(), fact)
+            self._write(known.wire)
+            return
+        essence = memo.essence(data)
+        alike = None if essence is None else memo.alike(rest, essence, data)
+        if alike is not None:
+            self._note(time(), alike.fact, data)
+            self._write(alike.wire)
+            return
+        self._safely(lambda: self._learn(rest, data, essence))
 
     def eof_received(self) -> bool:
         self._ended = True
@@ -215,11 +217,11 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._full = False
-        self.progress = self._loop.time()
+        self._moved = True
         self._safely(lambda: self._do(()))
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._closing = True
+        self._end()
         self._serving.connections.discard(self)
         for timer in self._timers:
             timer.cancel()
@@ -236,13 +238,15 @@ class Connection(asyncio.Protocol):
     def check_idle(self, now: float, idle: float) -> None:
         """Close a client that makes no progress inside a message, or does not read.
 
-        One that waits for us, or rests between messages, is left alone.
+        One that waits for us, or rests between messages, is left alone. Progress counts from the look that
+        finds it: whoever calls this looks several times within `idle`.
         """
         unsent = _untaken(self._transport)
-        if unsent < self._unsent:
-            self.progress = now  # slowly, but it reads
+        if self._moved or unsent < self._unsent:  # slowly, but it reads
+            self._progress = now
+        self._moved = False
         self._unsent = unsent
-        if now - self.progress < idle:
+        if now - self._progress < idle:
             return
         if unsent:
             log.info("closed a client that does not read", service=self._serving.responder.service.name)
@@ -260,22 +264,22 @@ class Connection(asyncio.Protocol):
 
     # --- outs become I/O ---
 
-    def _learn(self, before: object | None, data: bytes, essence: bytes | None) -> None:
+    def _learn(self, rest: object, data: bytes, essence: bytes | None) -> None:
         """The slow path; remembers what it did if the same bytes, or alike ones, will always give the same."""
         memo = self.memo
-        again = before is not None and memo.wants(before, data)
-        like = essence is not None and memo.wants(before, essence)
+        again = memo.wants(rest, data)
+        like = essence is not None and memo.wants(rest, essence)
         if not (again or like):
             self._do(self._session.received(data))
             return
-        facts: list[tuple[Request, Outcome, int]] = []
+        facts: list[Fact] = []
         self._facts = facts
         wire = self._do(self._session.received(data))
-        if self._facts is facts and wire and self._session.at_rest == before and not self._closing:
+        if self._facts is facts and wire and self._rest == rest:
             if again:
-                memo.put(before, data, wire, tuple(facts))
+                memo.put(rest, data, wire, tuple(facts))
             if like and essence is not None and len(facts) == 1:
-                memo.put_alike(before, essence, data, wire, *facts[0][:2])
+                memo.put_alike(rest, essence, data, wire, facts[0])
         self._facts = None
 
     def _do(self, outs: Iterable[Out]) -> bytes:
@@ -304,7 +308,8 @@ class Connection(asyncio.Protocol):
             self._ahead = 0
         busy = self._full or bool(queue) or self._file is not None
         self._hold_reading(busy or self._ahead > READ_AHEAD)
-        if self._spools is not None and not busy and self._session.at_rest is not None:
+        self._rest = None if busy or self._closing else self._session.at_rest
+        if self._spools is not None and self._rest is not None:
             self._spools.close()
         return wire
 
@@ -346,7 +351,7 @@ class Connection(asyncio.Protocol):
             self._spools.close()  # decided: a client that pipelines on and on may never come to rest
         if self._facts is not None:
             if decision.fixed:
-                self._facts.append((ask.request, decision.outcome, ask.size))
+                self._facts.append(Fact(ask.request, decision.outcome, ask.size))
             else:
                 self._facts = None
         if decision.delay:
@@ -360,8 +365,13 @@ class Connection(asyncio.Protocol):
             act()
         except Exception:
             log.exception("a connection was given up", service=self._serving.responder.service.name)
-            self._closing = True
+            self._end()
             reset(self._transport)
+
+    def _end(self) -> None:
+        """Whatever the client still sends is not answered."""
+        self._closing = True
+        self._rest = None
 
     def _forget(self) -> None:
         """What happens now is not a function of the bytes received alone: do not remember it."""
@@ -381,7 +391,7 @@ class Connection(asyncio.Protocol):
         def fire() -> None:
             self._timers.discard(timer)
             if not self._closing:
-                self.progress = self._loop.time()
+                self._moved = True
                 self._safely(act)
 
         timer = self._loop.call_later(after, fire)
@@ -393,7 +403,7 @@ class Connection(asyncio.Protocol):
         except OSError as error:
             # the head with its Content-Length has left: a short body must not look like a whole one
             log.error("a body file cannot be read", path=blob.path, why=error.strerror)  # noqa: TRY400
-            self._closing = True
+            self._end()
             reset(self._transport)
 
     def _pump_file(self) -> None:
@@ -403,7 +413,7 @@ class Connection(asyncio.Protocol):
             piece = os.pread(handle, min(FILE_PIECE, left), offset)
             if not piece:
                 log.error("a body file is shorter than its route says", short_by=left)
-                self._closing = True
+                self._end()
                 reset(self._transport)
                 break
             offset += len(piece)
@@ -430,7 +440,7 @@ class Connection(asyncio.Protocol):
         Closing while the client still sends would reset the connection and take the last reply with it
         (RFC 9112 section 9.6).
         """
-        self._closing = True
+        self._end()
         self._queue.clear()
         if how == "abort":
             reset(self._transport)

@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from svcmock.journal import Outcome
-from svcmock.protocol import Likeness, Request
+from svcmock.journal import Fact
+from svcmock.protocol import Likeness
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 16 * 2**20
@@ -26,37 +26,34 @@ MAX_TURNED_AWAY = 65536
 
 
 class Known(Struct, frozen=True):
-    """`facts`: for the journal, each request that the bytes held, its outcome and its size."""
+    """`facts`: for the journal, each request that the bytes held."""
 
     wire: bytes
-    facts: tuple[tuple[Request, Outcome, int], ...]
+    facts: tuple[Fact, ...]
 
 
 class Alike(Struct):
-    """What all requests with one essence get. `request` is one of them; `last` the bytes that came last."""
+    """What all requests with one essence get. `fact` is of one of them; `last` the bytes that came last."""
 
     wire: bytes
-    request: Request
-    outcome: Outcome
+    fact: Fact
     last: bytes
 
 
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
-    __slots__ = ("_alike", "_bytes", "_full", "_known", "_sights", "_turned_away", "likeness")
+    __slots__ = ("_alike", "_bytes", "_full", "_sights", "_turned_away", "known", "likeness")
 
     def __init__(self, likeness: Likeness | None = None) -> None:
         self.likeness = likeness
-        self._known: dict[tuple[Any, bytes], Known] = {}
+        self.known: dict[tuple[Any, bytes], Known] = {}
+        """By `(at_rest, bytes)`. Read on the path of every request, so without a call."""
         self._alike: dict[tuple[Any, bytes], Alike] = {}
         self._sights: set[int] = set()
         self._bytes = 0
         self._full = False
         self._turned_away = 0
-
-    def get(self, rest: object, data: bytes) -> Known | None:
-        return self._known.get((rest, data))
 
     def essence(self, data: bytes) -> bytes | None:
         """What `alike` and `put_alike` go by; None where only the bytes themselves count."""
@@ -71,8 +68,8 @@ class Memo:
             if found.last != data:
                 found.last = data
             elif self.likeness is not None and self._takes_more():
-                request = self.likeness.request(found.request, data)
-                self.put(rest, data, found.wire, ((request, found.outcome, len(data)),))
+                request = self.likeness.request(found.fact.request, data)
+                self.put(rest, data, found.wire, (Fact(request, found.fact.outcome, len(data)),))
         return found
 
     def wants(self, rest: object, data: bytes) -> bool:
@@ -87,19 +84,16 @@ class Memo:
         self._sights.add(sight)
         return False
 
-    def put(
-        self, rest: object, data: bytes, wire: bytes, facts: tuple[tuple[Request, Outcome, int], ...]
-    ) -> None:
+    def put(self, rest: object, data: bytes, wire: bytes, facts: tuple[Fact, ...]) -> None:
         """Remember, unless it is too large or there is no room."""
         if self._has_room(len(data) + len(wire), wire):
-            self._known[rest, data] = Known(wire, facts)
+            self.known[rest, data] = Known(wire, facts)
 
-    def put_alike(
-        self, rest: object, essence: bytes, data: bytes, wire: bytes, request: Request, outcome: Outcome
-    ) -> None:
+    def put_alike(self, rest: object, essence: bytes, data: bytes, wire: bytes, fact: Fact) -> None:
         """Remember of one request, `data`, what holds for all with this essence."""
-        if self._has_room(len(essence) + len(data) + len(wire), wire):
-            self._alike[rest, essence] = Alike(wire, request, outcome, data)
+        if self.likeness is not None and self._has_room(len(essence) + len(data) + len(wire), wire):
+            known = Fact(fact.request, fact.outcome, 0, self.likeness.request)
+            self._alike[rest, essence] = Alike(wire, known, data)
 
     def _has_room(self, cost: int, wire: bytes) -> bool:
         if len(wire) > MAX_REPLY or self._full:
@@ -116,11 +110,11 @@ class Memo:
         self._turned_away += 1
         if self._turned_away < MAX_TURNED_AWAY:
             return False
-        self._known.clear()
+        self.known.clear()
         self._alike.clear()
         self._bytes = self._turned_away = 0
         self._full = False
         return True
 
     def __len__(self) -> int:
-        return len(self._known) + len(self._alike)
+        return len(self.known) + len(self._alike)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svcmock.journal import Journal, Outcome
+from svcmock.journal import Fact, Journal, Outcome
 from svcmock.net import memo as memo_module
 from svcmock.net.driver import Serving
 from svcmock.net.memo import MAX_BYTES, MAX_ENTRIES, MAX_REPLY, MAX_REQUEST, MAX_SIGHTS, Memo
@@ -16,7 +16,7 @@ from svcmock.net.spool import Spools
 from tests.net.wire import Wire
 from tests.routes import responder
 
-FACTS = (("GET /", Outcome("shop", "r.yaml:1", "200"), 10),)
+FACTS = (Fact("GET /", Outcome("shop", "r.yaml:1", "200"), 10),)
 
 
 def test_the_second_sight_is_worth_remembering_and_the_first_is_not() -> None:
@@ -27,10 +27,10 @@ def test_the_second_sight_is_worth_remembering_and_the_first_is_not() -> None:
     assert not memo.wants(0, b"x" * (MAX_REQUEST + 1))
     assert not memo.wants(0, b"x" * (MAX_REQUEST + 1))
     memo.put(0, b"a", b"wire", FACTS)
-    known = memo.get(0, b"a")
+    known = memo.known.get((0, b"a"))
     assert known is not None
     assert (known.wire, known.facts) == (b"wire", FACTS)
-    assert memo.get(1, b"a") is None
+    assert memo.known.get((1, b"a")) is None
 
 
 def test_requests_that_never_come_again_leave_nothing_but_bounded_hashes() -> None:
@@ -60,7 +60,7 @@ def test_more_hot_requests_than_fit_do_not_push_out_one_another() -> None:
     for _round in range(4):
         for number in range(MAX_ENTRIES + 500):
             data = b"%d" % number
-            if memo.get(0, data):
+            if memo.known.get((0, data)):
                 hits += 1
             elif memo.wants(0, data):
                 memo.put(0, data, b"wire", FACTS)
@@ -77,8 +77,8 @@ def test_a_full_memory_starts_anew_when_the_world_has_moved_on(monkeypatch: pyte
         assert not memo.wants(0, data)
         if memo.wants(0, data):
             memo.put(0, data, b"wire", FACTS)
-    assert memo.get(0, b"new 150") is not None
-    assert memo.get(0, b"old 1") is None
+    assert memo.known.get((0, b"new 150")) is not None
+    assert memo.known.get((0, b"old 1")) is None
 
 
 # --- what is remembered through a connection ----------------------------------------------------------
@@ -138,7 +138,7 @@ def test_a_sequence_is_remembered_from_its_last_answer_on(tmp_path: Path) -> Non
     serving = Serving(responder(tmp_path, *ROUTES), Journal(), lambda: Spools(tmp_path / "spool"))
     assert remembered(serving, get("/turns"), 1) == 0
     assert remembered(serving, get("/turns"), 3) == 1
-    (known,) = serving.memo._known.values()
+    (known,) = serving.memo.known.values()
     assert known.wire.startswith(b"HTTP/1.1 202 ")
 
 
