@@ -9,6 +9,8 @@ from pathlib import Path
 from svcmock import __version__
 from svcmock.commands import NOT_RUNNING, OK, PROBLEMS, USAGE
 
+MAX_WORKERS = 64
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; gives its exit code."""
@@ -60,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="return when every port listens, and serve on in the background",
     )
+    up.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="serve with N processes that share the ports (default: 1; more than one on Linux only)",
+    )
     _logging(up)
     _json(up)
 
@@ -106,6 +115,13 @@ def _project(
     parser.add_argument("project", type=Path, nargs="?", help=about)
 
 
+def _workers(text: str) -> int:
+    """A number of processes. Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:4]) <= MAX_WORKERS):
+        raise argparse.ArgumentTypeError(f"expected a number from 1 to {MAX_WORKERS}, got `{text[:40]}`")
+    return int(text)
+
+
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -142,6 +158,7 @@ def _up(arguments: argparse.Namespace) -> int:
     return serve.up(
         root,
         background=arguments.daemon,
+        workers=arguments.workers,
         as_json=arguments.json,
         style=arguments.log_format,
         level=arguments.log_level,

@@ -11,33 +11,29 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 
 import structlog
 
-from svcmock import reports
+from svcmock import journals, reports
 from svcmock.admin import AdminServer, Refusal
+from svcmock.config import load_graph
 from svcmock.control import read_token
-from svcmock.engine import Responder
-from svcmock.journal import Journal
+from svcmock.journal import Entry
 from svcmock.log import Sink
-from svcmock.model import FILE, Address, Admin, Graph, Problem, Service, Tcp
-from svcmock.net.ca import Ca, load_or_create_ca
-from svcmock.net.listener import bind
-from svcmock.net.served import Served
+from svcmock.model import FILE, Address, Admin, Graph, Problem
 from svcmock.net.spool import sweep
-from svcmock.project import Loaded, load
-from svcmock.protocol import Doc, Invalid, Plugin, SvcmockError
+from svcmock.process import LogTo
+from svcmock.protocol import Doc, Plugin, SvcmockError
 from svcmock.running import PRIVATE, Lock, Running
 from svcmock.watch import watch
+from svcmock.workers import Workers, failed
 
 log = structlog.get_logger()
 
 MAX_PAGE = 1000
 """Journal entries given in one page."""
-IDLE_CHECKS = 4
-"""How often connections are looked at within one idle limit."""
 
 
 class StartError(SvcmockError):
@@ -52,19 +48,25 @@ class StartError(SvcmockError):
 class Daemon:
     """Serves one project from `start` until `stop` is asked for."""
 
-    def __init__(self, root: Path, plugins: dict[str, Plugin], lock: Lock, sink: Sink | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        plugins: Mapping[str, Plugin],
+        lock: Lock,
+        sink: Sink | None = None,
+        *,
+        workers: int = 1,
+        log_to: LogTo | None = None,
+    ) -> None:
         self._root = root
         self._plugins = plugins
         self._lock = lock
         self._sink = sink
-        self._journal = Journal()
-        self._served: dict[str, Served] = {}
+        self._workers = Workers(root, plugins, workers, log_to or LogTo())
         self._graph: Graph | None = None
-        self._ca: Ca | None = None
         self.problems: list[Problem] = []
         """What was wrong with the files when they were last read."""
         self._stopping = asyncio.Event()
-        self._reloading = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._pending = False
@@ -86,31 +88,41 @@ class Daemon:
         """Listen everywhere; gives each service's address. Raises StartError and leaves nothing behind."""
         sweep(self._root / PRIVATE / "spool")
         since = time.time_ns()
-        loaded = load(self._root, self._plugins)
-        self._tell(loaded.problems)
-        if loaded.errors or loaded.graph is None:
-            raise StartError([str(problem) for problem in loaded.problems], files=True)
-        self.problems = loaded.problems
-        self._graph = loaded.graph
-        self._served, problems = self._prepare_all(list(loaded.responders.values()))
-        if not problems:
-            problems = await self._listen_admin(loaded.graph)
-        if problems:
-            for served in self._served.values():
-                await served.listener.stop()
+        graph, problems = load_graph(self._root, self._plugins)
+        if graph is None:
+            self._tell(problems)
+            raise _files_wrong(problems)
+        try:
+            await self._begin(graph, problems)
+        except BaseException:
+            await self._workers.stop()
             await self._admin.close()
-            raise StartError([str(problem) for problem in problems])
-        for served in self._served.values():
-            await served.start()
-        self._spawn(self._check_idle())
-        self._watch_files(since, loaded.graph)
+            raise
+        self._watch_files(since, graph)
         addresses = self.addresses()
         log.info("ready", project=str(self._root), pid=os.getpid(), **addresses)
         return addresses
 
+    async def _begin(self, graph: Graph, problems: list[Problem]) -> None:
+        workers = self._workers
+        try:
+            await workers.start()
+        except SvcmockError as error:
+            raise StartError([str(error)]) from None
+        async with workers.changing:
+            self.problems = problems + await workers.load(graph)
+            self._tell(self.problems)
+            if failed(self.problems):
+                raise _files_wrong(self.problems)
+            wrong = await workers.adopt() or await self._listen_admin(graph)
+            if wrong:
+                raise StartError([str(problem) for problem in wrong])
+            await workers.commit()
+            self._graph = graph
+
     def addresses(self) -> dict[str, str]:
         """Where each service really listens."""
-        return {name: served.listener.address for name, served in self._served.items()}
+        return self._workers.addresses()
 
     async def run(self) -> None:
         """Serve until told to stop by a signal or the control API; then drain."""
@@ -125,45 +137,14 @@ class Daemon:
         await self._end()
 
     async def _end(self) -> None:
-        await asyncio.sleep(0)  # a service that a reload has just left begins to stop: its socket closes
         for task in self._tasks:
             task.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        async with asyncio.TaskGroup() as ending:
-            for served in self._served.values():
-                ending.create_task(served.stop())
+        await self._workers.stop()
         await self._admin.close()
-        log.info("stopped", hits=sum(self._journal.hits.values()), misses=sum(self._journal.misses.values()))
-
-    # --- listening ---
-
-    def _prepare(self, responder: Responder) -> Served:
-        """A service ready to start, on a new socket or on the one that an old service has at its address."""
-        service = responder.service
-        ca = self._ca_for(service)
-        held = next((old for old in self._served.values() if _holds(old, service)), None)
-        sock = held.listener.duplicate() if held else bind(service.listen)
-        try:
-            return Served(responder, sock, self._journal, self._root, ca)
-        except BaseException:
-            sock.close()
-            raise
-
-    def _prepare_all(self, responders: list[Responder]) -> tuple[dict[str, Served], list[Problem]]:
-        prepared, problems = {}, []
-        for responder in responders:
-            service = responder.service
-            try:
-                prepared[service.name] = self._prepare(responder)
-            except SvcmockError as error:
-                problems.append(_about(service, error))
-        return prepared, problems
-
-    def _ca_for(self, service: Service) -> Ca | None:
-        if service.tls is not None and service.tls.auto and self._ca is None:
-            self._ca = load_or_create_ca(self._root / PRIVATE / "ca")
-        return self._ca
+        hits, misses = (sum(counted.values()) for counted in journals.counts(self._workers.journals))
+        log.info("stopped", hits=hits, misses=misses)
 
     async def _listen_admin(self, graph: Graph) -> list[Problem]:
         try:
@@ -182,64 +163,40 @@ class Daemon:
 
     async def reload(self) -> list[Problem]:
         """Read the files again; gives what is wrong. With errors nothing changes."""
-        async with self._reloading:
+        async with self._workers.changing:
             notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
             since = time.time_ns()
-            turns = {name: served.serving.responder.turns for name, served in self._served.items()}
-            loaded = await asyncio.to_thread(load, self._root, self._plugins, turns)
-            problems = list(loaded.problems)
-            if not loaded.errors:
-                problems += await self._apply(loaded)
+            graph, problems = load_graph(self._root, self._plugins)
+            if graph is not None:
+                problems += await self._change(graph)
             # anew each time: a folder that was replaced by another of its name is not watched any more
-            self._watch_files(since, loaded.graph)
+            self._watch_files(since, graph)
             self._tell(problems)
             self.problems = problems
-            failed = sum(problem.severity == "error" for problem in problems)
-            if failed:
-                log.error("reload refused, the old routes go on serving", problems=failed)
+            wrong = sum(problem.severity == "error" for problem in problems)
+            if wrong:
+                log.error("reload refused, the old routes go on serving", problems=wrong)
             else:
                 self._reloads += 1
-                routes = sum(served.serving.responder.index.size for served in self._served.values())
-                log.info("reloaded", routes=routes)
+                log.info("reloaded")
             notify("READY=1")
             return problems
 
-    async def _apply(self, loaded: Loaded) -> list[Problem]:
+    async def _change(self, graph: Graph) -> list[Problem]:
         """Switch over. All that can fail comes first, so that a failure leaves everything as it was."""
-        before = dict(self._served)
-        switches, moved, problems = [], [], []
-        for name, responder in loaded.responders.items():
-            old = before.get(name)
-            if old is None or not old.can_become(responder):
-                moved.append(responder)
-                continue
-            try:
-                switches.append(old.prepare(responder, self._ca_for(responder.service)))
-            except SvcmockError as error:
-                problems.append(_about(responder.service, error))
-        prepared, more = self._prepare_all(moved)
-        problems += more
-        if problems:
-            for served in prepared.values():
-                await served.listener.stop(
-                    inherited=any(_holds(old, served.service) for old in before.values())
-                )
+        workers = self._workers
+        problems = await workers.load(graph)
+        if not failed(problems):
+            problems += await workers.adopt()
+        if failed(problems):
+            await workers.discard()
             return problems
-        for switch in switches:
-            switch()
-        for served in prepared.values():
-            await served.start()
-        self._served = {name: prepared.get(name) or before[name] for name in loaded.responders}
-        for name, served in before.items():
-            if self._served.get(name) is not served:
-                inherited = any(_holds(served, new.service) for new in prepared.values())
-                self._spawn(served.stop(inherited=inherited))
-        assert loaded.graph is not None
-        self._graph = loaded.graph
-        if loaded.graph.admin == self._admin_as:
-            return []
-        why = "the control API stays where it is until the daemon is started again"
-        return [Problem(FILE, 1, 1, why, "warning")]
+        await workers.commit()
+        self._graph = graph
+        if graph.admin != self._admin_as:
+            why = "the control API stays where it is until the daemon is started again"
+            problems.append(Problem(FILE, 1, 1, why, "warning"))
+        return problems
 
     def _watch_files(self, since: int, graph: Graph | None) -> None:
         """Watch from now on; changes after `since` (ns) count too. `graph`: as read, served or not."""
@@ -256,20 +213,20 @@ class Daemon:
         if self._pending:
             return
         self._pending = True
-        async with self._reloading:
+        async with self._workers.changing:
             self._pending = False
         await self.reload()
 
     def _on_stop_signal(self) -> None:
         if self._stopping.is_set():
             log.warning("told twice to stop: answers under way are broken off")
-            for served in self._served.values():
-                served.abort()
+            self._spawn(self._workers.abort())
         self._stopping.set()
 
     def _on_hangup(self) -> None:
         if self._sink is not None:
             self._sink.reopen()
+        self._spawn(self._workers.reopen())
         self._spawn(self._reload_quietly())
 
     # --- the rest of its life ---
@@ -279,14 +236,6 @@ class Daemon:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _check_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            shortest = min((s.service.limits.idle for s in self._served.values()), default=60.0)
-            await asyncio.sleep(shortest / IDLE_CHECKS)
-            for served in tuple(self._served.values()):
-                served.check_idle(loop.time())
-
     def _tell(self, problems: list[Problem]) -> None:
         for problem in problems:
             say = log.error if problem.severity == "error" else log.warning
@@ -294,15 +243,11 @@ class Daemon:
 
     # --- the control API ---
 
-    def _on_status(self, _asked: dict[str, Doc]) -> Doc:
-        return reports.status(
-            root=self._root,
-            started=self._started,
-            reloads=self._reloads,
-            problems=self.problems,
-            services=list(self._served.values()),
-            journal=self._journal,
-        )
+    async def _on_status(self, _asked: dict[str, Doc]) -> Doc:
+        assert self._graph is not None
+        life = reports.Life(self._started, self._reloads, self._workers.restarts, self.problems)
+        serving = await self._workers.reports()
+        return reports.status(self._graph, self.addresses(), life, serving, self._workers.journals)
 
     async def _on_reload(self, _asked: dict[str, Doc]) -> Doc:
         problems = await self.reload()
@@ -314,36 +259,31 @@ class Daemon:
         asyncio.get_running_loop().call_soon(self._stopping.set)
         return {"ok": True, "pid": os.getpid()}
 
-    def _on_why(self, asked: dict[str, Doc]) -> Doc:
-        entry = self._journal.miss(reports.miss_id(asked.get("id")))
+    async def _on_why(self, asked: dict[str, Doc]) -> Doc:
+        entry = journals.miss(self._workers.journals, reports.miss_id(asked.get("id")))
         if entry is None:
             raise Refusal(404, "no such miss is kept" if asked.get("id") else "nothing has missed so far")
-        served = self._served.get(entry.outcome.service)
-        if served is None:
+        explained = await self._workers.explain(entry)
+        if explained is None:
             raise Refusal(404, f"service {entry.outcome.service} is not served any more")
-        return reports.why(served.serving.responder, entry)
+        return explained
 
     def _on_misses(self, _asked: dict[str, Doc]) -> Doc:
-        return {"misses": [reports.entry(e, self._served) for e in self._journal.recent_misses(MAX_PAGE)]}
+        return {"misses": self._told(journals.recent_misses(self._workers.journals, MAX_PAGE))}
 
     def _on_journal(self, asked: dict[str, Doc]) -> Doc:
-        since = reports.number(asked.get("since"), 0)
         limit = min(reports.number(asked.get("limit"), MAX_PAGE), MAX_PAGE)
-        entries = [reports.entry(entry, self._served) for entry in self._journal.since(since, limit)]
-        return {"entries": entries, "dropped": self._journal.dropped}
+        page = journals.page(self._workers.journals, str(asked.get("since") or 0), limit)
+        return {"entries": self._told(page.entries), "next": page.cursor, "dropped": page.dropped}
+
+    def _told(self, entries: list[Entry]) -> list[Doc]:
+        assert self._graph is not None
+        speakers = reports.speakers(self._graph, self._plugins)
+        return [reports.entry(entry, speakers) for entry in entries]
 
 
-def _holds(old: Served, service: Service) -> bool:
-    """Whether `old` has the socket that `service` is to listen on. Port 0 is another port for each service."""
-    listen = service.listen
-    any_port = isinstance(listen, Tcp) and listen.port == 0
-    return old.service.listen == listen and (not any_port or old.service.name == service.name)
-
-
-def _about(service: Service, error: SvcmockError) -> Problem:
-    at = f"{'.'.join(map(str, error.at))}: " if isinstance(error, Invalid) and error.at else ""
-    why = error.why if isinstance(error, Invalid) else str(error)
-    return Problem(FILE, service.line, 1, f"service {service.name}: {at}{why}")
+def _files_wrong(problems: list[Problem]) -> StartError:
+    return StartError([str(problem) for problem in problems], files=True)
 
 
 async def _logged(work: Coroutine[object, object, object]) -> None:

@@ -6,9 +6,8 @@ costs a look-up.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
-from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +22,7 @@ from svcmock.model import RouteDoc, Service
 from svcmock.protocol import (
     Blob,
     Context,
+    Doc,
     Explanation,
     Files,
     Invalid,
@@ -34,9 +34,14 @@ from svcmock.protocol import (
     SvcmockError,
 )
 from svcmock.templates import Template, compile_template, render
+from svcmock.turns import Turns, draw
 
 MAX_SUMMARY = 500
 """Characters of a request's summary that an explanation repeats."""
+MAX_DEMANDS = 1024
+"""Exact routes of which explanations remember what they demand."""
+DEMAND_MAX = 4096
+"""Bytes of a packed route up to which they do."""
 
 
 class Decision(Struct, frozen=True):
@@ -52,12 +57,6 @@ class Decision(Struct, frozen=True):
     files: tuple[Blob, ...] = ()
 
 
-class Random(Protocol):
-    """The one thing asked of a source of randomness."""
-
-    def randrange(self, stop: int, /) -> int: ...
-
-
 class Unservable(SvcmockError):
     """A route that matched cannot be answered: a body file is gone, a template names what is not there."""
 
@@ -71,7 +70,7 @@ class _Dynamic(Struct, frozen=True):
 
 
 class Responder:
-    """Decides for one service. `turns` counts answers given per group and outlives a reload."""
+    """Decides for one service. `turns` may be shared with others, and outlives a reload."""
 
     def __init__(
         self,
@@ -79,19 +78,18 @@ class Responder:
         plugin: Plugin,
         index: Index,
         files: Callable[[str], Files],
-        random: Random,
+        turns: Turns,
         *,
         redacted: bool = False,
-        turns: dict[bytes, int] | None = None,
     ) -> None:
         self.service = service
         self.plugin = plugin
         self.index = index
         self.context: Context = index.context
-        self.turns = turns if turns is not None else {}
+        self.turns = turns
         self._files = files
-        self._random = random
         self._seen: tuple[Request, Request] | None = None
+        self._demands: dict[Answer, Mapping[str, Doc]] = {}
         self._redacted = redacted
         """Some recording holds tokens: live credentials must become tokens before they are compared."""
 
@@ -167,7 +165,8 @@ class Responder:
         views = (masked, request) if self._redacted and masked != request else (request,)
         asked = Asked(masked, views)
         head = self._head(request, ident)
-        return explain(self.index, asked, head, self.read, self._told, self._exhausted(request))
+        hints = self._exhausted(request)
+        return explain(self.index, asked, head, self.read, self._demand, self._told, hints)
 
     def _head(self, request: Request, ident: int) -> Explanation:
         return Explanation(
@@ -185,7 +184,7 @@ class Responder:
         return ()
 
     def _used_up(self, group: Group) -> bool:
-        return group.policy == "once" and self.turns.get(group.identity, 0) >= len(group.answers)
+        return group.policy == "once" and self.turns.peek(group.identity) >= len(group.answers)
 
     def _told(self, answer: Answer) -> str | None:
         """What a route answers, in a word; None where that is made for each request, or cannot be."""
@@ -203,31 +202,49 @@ class Responder:
             group.alike = group.policy != "once" and _alike(answers)
         if group.alike:
             return answers[0], True
-        turn = self.turns.get(group.identity, 0)
+        turns, identity = self.turns, group.identity
         match group.policy:
-            case "sequence":
-                if turn >= last:
-                    return answers[last], True
-                self.turns[group.identity] = turn + 1
-                return answers[turn], False
+            case "sequence":  # the last one stays, and no more turns are taken
+                turn = turns.peek(identity)
+                if turn < last:
+                    turn = turns.take(identity)
+                return answers[min(turn, last)], turn >= last
             case "cycle":
-                self.turns[group.identity] = turn + 1 if turn < last else 0
-                return answers[turn], False
+                return answers[turns.take(identity) % len(answers)], False
             case "once":
-                if turn > last:
-                    return None
-                self.turns[group.identity] = turn + 1
-                return answers[turn], False
+                turn = last + 1 if self._used_up(group) else turns.take(identity)
+                return (answers[turn], False) if turn <= last else None
             case "random":
-                return answers[self._random.randrange(len(answers))], False
+                turn = turns.take(identity)
+                return answers[draw(self.service.seed, identity, turn, len(answers))], False
 
     def read(self, answer: Answer) -> tuple[RouteDoc, Request]:
         """A route's document and, for an exact route, the request it was recorded from."""
+        return self._read(answer, self._files(answer.file))
+
+    def _read(self, answer: Answer, files: Files) -> tuple[RouteDoc, Request]:
         doc = route_of(answer.doc)
         if doc.request is None:
             return doc, None
         typed = msgspec.convert(doc.request, self.plugin.RequestDoc)
-        return doc, self.plugin.request(typed, self._files(answer.file))
+        return doc, self.plugin.request(typed, files)
+
+    def _demand(self, answer: Answer, context: Context) -> Mapping[str, Doc]:
+        """What an exact route demands, redacted and by the fields of its key. Raises SvcmockError.
+
+        Remembered, but for what a file says, which may change: the same routes stand beside most misses.
+        """
+        known = self._demands.get(answer)
+        if known is not None:
+            return known
+        files = _Watched(self._files(answer.file))
+        _, recorded = self._read(answer, files)
+        want = self.plugin.decisive(self.plugin.redact(recorded, context), context)
+        if not files.asked and len(answer.doc) <= DEMAND_MAX:
+            if len(self._demands) >= MAX_DEMANDS:
+                self._demands.clear()
+            self._demands[answer] = want
+        return want
 
     def _make(self, answer: Answer) -> Decision | _Dynamic:
         doc = route_of(answer.doc)
@@ -274,9 +291,11 @@ class _Watched:
 
     def __init__(self, files: Files) -> None:
         self._files = files
+        self.asked = False
         self.named: list[Blob] = []
 
     def __call__(self, name: str) -> Blob:
+        self.asked = True
         blob = self._files(name)
         self.named.append(blob)
         return blob

@@ -7,9 +7,9 @@ at a time: an entry of a remembered request costs one tuple.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -56,6 +56,33 @@ class Fact(Struct, frozen=True):
     outcome: Outcome
     size: int
     read: Read | None = None
+
+
+class Notes(Protocol):
+    """A journal as those who serve write it."""
+
+    @property
+    def next_id(self) -> int: ...
+    def add(self, at: float, request: Request, outcome: Outcome, size: int) -> int: ...
+    def again(self, at: float, fact: Fact, data: bytes = b"") -> None: ...
+    def keep_miss(self, entry: Entry) -> None: ...
+
+
+class Pages(Protocol):
+    """A journal as it is read. Ids grow; those of one journal are its own."""
+
+    @property
+    def next_id(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def hits(self) -> Mapping[str, int]: ...
+    @property
+    def misses(self) -> Mapping[str, int]: ...
+    def miss(self, ident: int | None = None) -> Entry | None: ...
+    def recent_misses(self, most: int) -> list[Entry]: ...
+    def since(self, ident: int, most: int) -> Iterable[Entry]: ...
+    def __len__(self) -> int: ...
 
 
 class Journal:

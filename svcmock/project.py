@@ -7,7 +7,6 @@ a copy: a cache that is missing, damaged or foreign is compiled again.
 """
 
 import gc
-import random
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -30,6 +29,7 @@ from svcmock.noise import noise_of
 from svcmock.parallel import compile_parts
 from svcmock.protocol import Context, Plugin
 from svcmock.recording import load_key, tokenizer
+from svcmock.turns import LocalTurns, Turns
 
 CACHE_ABOVE = 64 * 1024
 """Bytes of a route file above which its compilation is worth keeping."""
@@ -51,30 +51,41 @@ class Loaded(Struct, frozen=True):
 def load(
     root: Path,
     plugins: Mapping[str, Plugin],
-    turns: Mapping[str, dict[bytes, int]] | None = None,
+    turns: Turns | None = None,
+    graph: Graph | None = None,
 ) -> Loaded:
-    """Read everything and report everything. `turns`: per service, how far its sequences have got."""
+    """Read everything and report everything. `turns`: how far sequences have got.
+
+    With a `graph` that was read before, the route files alone are read.
+    """
     # What is made here stays, and holds no cycles: looking for some takes a fifth of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _load(root, plugins, turns or {})
+        return _load(root, plugins, turns or LocalTurns(), graph)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(root: Path, plugins: Mapping[str, Plugin], turns: Mapping[str, dict[bytes, int]]) -> Loaded:
-    graph, problems = load_graph(root, plugins)
+def _load(
+    root: Path,
+    plugins: Mapping[str, Plugin],
+    turns: Turns,
+    graph: Graph | None,
+) -> Loaded:
+    problems: list[Problem] = []
     if graph is None:
-        return Loaded(None, {}, problems)
+        graph, problems = load_graph(root, plugins)
+        if graph is None:
+            return Loaded(None, {}, problems)
     key = load_key(root / ".svcmock" / "redaction.key")
     cache = Cache(root)
     responders = {}
     for service in graph.services.values():
         plugin = plugins[service.protocol]
         loader = _Loader(graph, service, plugin, key, cache)
-        responders[service.name] = loader.load(turns.get(service.name))
+        responders[service.name] = loader.load(turns)
         problems += loader.problems
     if not any(problem.severity == "error" for problem in problems):
         cache.sweep()
@@ -135,8 +146,8 @@ class _Loader:
         self._own: dict[tuple[str, ...], Context] = {}
         self.problems: list[Problem] = []
 
-    def load(self, turns: dict[bytes, int] | None) -> Responder:
-        builder = Builder(self._plugin, self._context, self._service.policy)
+    def load(self, turns: Turns) -> Responder:
+        builder = Builder(self._plugin, self._context, self._service.policy, self._service.name)
         redacted = False
         for name, path in route_files(self._graph, self._service):
             compiled = self._compile(name, path)
@@ -152,9 +163,8 @@ class _Loader:
             self._plugin,
             builder.build(),
             lambda file: ProjectFiles(root, file),
-            random.Random(self._service.seed),  # noqa: S311  an order of answers, repeatable on purpose
+            turns,
             redacted=redacted,
-            turns=turns,
         )
 
     def _compile(self, name: str, path: Path) -> CompiledFile:

@@ -25,7 +25,7 @@ from msgspec import Struct, field
 from svcmock.noise import Noise
 
 Request: TypeAlias = Any
-"""A protocol's own frozen request value."""
+"""A protocol's own frozen request value. It pickles: several processes that serve share their journals."""
 Reply: TypeAlias = Any
 """A protocol's own frozen reply value."""
 Doc: TypeAlias = Any
@@ -455,8 +455,12 @@ class Likeness(Protocol):
         without; and `Plugin.key`, `redact`, and `present` and `fields` as far as `names` go, see no difference.
         """
 
-    def request(self, alike: Request, data: bytes) -> Request:
-        """The request that `data` holds; `alike` is that of bytes with the same essence."""
+    @staticmethod
+    def request(alike: Request, data: bytes) -> Request:
+        """The request that `data` holds; `alike` is that of bytes with the same essence.
+
+        Static, so that another process can do it: one that reads the journal.
+        """
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from svcmock.model import Service, Tcp
 from svcmock.noise import Noise
 from svcmock.project import load
 from svcmock.protocol import Context
+from svcmock.turns import Turns
 from svcmock.yamlout import emit
 from svcmock_protocols.http import plugin
 from svcmock_protocols.http.messages import Options, Request
@@ -28,11 +29,9 @@ def project(root: Path, *docs: Any, service: str = "", text: str | None = None) 
     return root
 
 
-def responder(root: Path, *docs: Any, service: str = "", turns: dict[bytes, int] | None = None) -> Responder:
+def responder(root: Path, *docs: Any, service: str = "", turns: Turns | None = None) -> Responder:
     """The service of a project with these routes."""
-    loaded = load(
-        project(root, *docs, service=service), PLUGINS, {"shop": turns} if turns is not None else None
-    )
+    loaded = load(project(root, *docs, service=service), PLUGINS, turns)
     assert [str(problem) for problem in loaded.problems if problem.severity == "error"] == []
     return loaded.responders["shop"]
 

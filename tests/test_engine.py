@@ -8,6 +8,7 @@ import pytest
 from svcmock.engine import Responder, Unservable
 from svcmock.project import load
 from svcmock.recording import ANY_CREDENTIAL, load_or_create_key, tokenizer
+from svcmock.turns import LocalTurns
 from svcmock_protocols.http import HttpPlugin
 from tests.routes import project, request, responder
 
@@ -66,7 +67,8 @@ def test_answers_that_are_all_alike_need_no_turns(tmp_path: Path, policy: str) -
     served = responder(tmp_path, *docs, service=f"policy: {policy}")
     decisions = [served.decide(request("/")) for _ in range(3)]
     assert all(decision is not None and decision.fixed for decision in decisions)
-    assert served.turns == {}
+    assert isinstance(served.turns, LocalTurns)
+    assert served.turns.taken == {}
 
 
 @pytest.mark.parametrize(

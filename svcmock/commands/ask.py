@@ -86,7 +86,11 @@ def status(project: Path | None, *, as_json: bool) -> int:
 
 
 def _print_status(told: Mapping[str, Doc]) -> None:
-    print(f"{told['project']}  pid {told['pid']}, up since {told['started']}, {told['resident_mib']} MiB")
+    workers = [worker["pid"] for worker in told["workers"]]
+    several = f", {len(workers)} workers" if workers != [told["pid"]] else ""
+    print(
+        f"{told['project']}  pid {told['pid']}{several}, up since {told['started']}, {told['resident_mib']} MiB"
+    )
     rows = [
         (
             name,
@@ -100,6 +104,8 @@ def _print_status(told: Mapping[str, Doc]) -> None:
         for name, service in told["services"].items()
     ]
     table(("service", "address", "protocol", "routes", "connections", "hits", "misses"), rows)
+    if told["restarts"]:
+        print(f"Workers that ended and were replaced: {told['restarts']}. See `svcmock logs`.")
     if told["refused"]:
         print("The files have errors; what was read before them is served:")
     for problem in told["problems"]:

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import msgspec
 import uvloop
@@ -23,6 +23,7 @@ from svcmock.commands.output import complain, print_json, table
 from svcmock.config import load_graph
 from svcmock.daemon import Daemon, StartError
 from svcmock.model import FILE, Graph, Tcp
+from svcmock.process import LogTo
 from svcmock.project import load
 from svcmock.protocol import Plugin
 from svcmock.registry import discover
@@ -42,7 +43,7 @@ def known_protocols() -> dict[str, Plugin]:
 # --- up -----------------------------------------------------------------------------------------------
 
 
-def up(root: Path, *, background: bool, as_json: bool, style: str, level: str) -> int:
+def up(root: Path, *, background: bool, workers: int, as_json: bool, style: str, level: str) -> int:
     """Serve in the foreground, or start a daemon and return when every port listens."""
     if not (root / FILE).exists():
         complain(f"there is no {FILE} in {root}; to make one: svcmock record --out DIR NAME:PORT=URL")
@@ -53,12 +54,12 @@ def up(root: Path, *, background: bool, as_json: bool, style: str, level: str) -
         complain(str(error))
         return NOT_RUNNING
     if not background:
-        sink = log.configure(cast("Literal['auto', 'text', 'json']", style), cast("log.Level", level))
-        return _serve(root, lock, sink, lambda result: _tell_start(result, as_json=as_json))
-    return _start_daemon(root, lock, style, level, as_json=as_json)
+        log_to = LogTo(cast("log.Format", style), cast("log.Level", level))
+        return _serve(root, lock, log_to, workers, lambda result: _tell_start(result, as_json=as_json))
+    return _start_daemon(root, lock, workers, style, level, as_json=as_json)
 
 
-def _start_daemon(root: Path, lock: Lock, style: str, level: str, *, as_json: bool) -> int:
+def _start_daemon(root: Path, lock: Lock, workers: int, style: str, level: str, *, as_json: bool) -> int:
     """Fork, so that the daemon inherits the lock and the modules that are loaded already."""
     reader, writer = os.pipe()
     sys.stdout.flush()
@@ -67,7 +68,7 @@ def _start_daemon(root: Path, lock: Lock, style: str, level: str, *, as_json: bo
         os.close(reader)
         code = CANNOT_START
         try:
-            code = _become_daemon(root, lock, writer, style, level)
+            code = _become_daemon(root, lock, workers, writer, style, level)
         except BaseException:  # noqa: BLE001  nothing else would tell of it; standard error is the log now
             traceback.print_exc()
         finally:
@@ -81,7 +82,7 @@ def _start_daemon(root: Path, lock: Lock, style: str, level: str, *, as_json: bo
     return _tell_start(msgspec.json.decode(text), as_json=as_json)
 
 
-def _become_daemon(root: Path, lock: Lock, writer: int, style: str, level: str) -> int:
+def _become_daemon(root: Path, lock: Lock, workers: int, writer: int, style: str, level: str) -> int:
     os.setsid()
     path = private_folder(root) / "daemon.log"
     null = os.open(os.devnull, os.O_RDWR)
@@ -89,24 +90,27 @@ def _become_daemon(root: Path, lock: Lock, writer: int, style: str, level: str) 
     for handle, onto in ((null, 0), (output, 1), (output, 2)):
         os.dup2(handle, onto)
     style = "text" if style == "auto" else style
-    sink = log.configure(cast("Literal['auto', 'text', 'json']", style), cast("log.Level", level), path)
+    log_to = LogTo(cast("log.Format", style), cast("log.Level", level), path)
 
     def tell(result: dict[str, object]) -> int:
         os.write(writer, msgspec.json.encode(result))
         os.close(writer)
         return OK if "services" in result else CANNOT_START
 
-    return _serve(root, lock, sink, tell)
+    return _serve(root, lock, log_to, workers, tell)
 
 
-def _serve(root: Path, lock: Lock, sink: log.Sink, tell: Callable[[dict[str, object]], int]) -> int:
+def _serve(
+    root: Path, lock: Lock, log_to: LogTo, workers: int, tell: Callable[[dict[str, object]], int]
+) -> int:
+    sink = log.configure(log_to.style, log_to.level, log_to.file)
     plugins = known_protocols()
 
     lock.claim()
     _allow_many_connections()
 
     async def serve() -> int:
-        daemon = Daemon(root, plugins, lock, sink)
+        daemon = Daemon(root, plugins, lock, sink, workers=workers, log_to=log_to)
         try:
             addresses = await daemon.start()
         except StartError as error:

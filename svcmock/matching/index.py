@@ -10,16 +10,17 @@ more conditions first; among predicates by specificity; then by file order. Rout
 are one `Group`, answered by policy.
 """
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from heapq import heappop, heappush
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 from svcmock.matching.operators import as_text
 from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, looked_at, lookup
+from svcmock.matching.recall import Recall, Routes
 from svcmock.model import Policy
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Doc, Plugin, Request
@@ -37,7 +38,7 @@ MAX_STEPS = 4096
 class Answer:
     """One route as the index holds it. `doc` is its RouteDoc as MessagePack, decoded when first needed."""
 
-    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "values")
+    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "policy", "values")
 
     def __init__(
         self, file: str, line: int, doc: bytes, names: tuple[str, ...] = (), values: tuple[bytes, ...] = ()
@@ -50,6 +51,8 @@ class Answer:
         self.order = 0
         """Its place among the routes of the service."""
         self.matcher: Matcher | None = None
+        self.policy: Policy | None = None
+        """Its own, where it says one."""
         self.decision: Any = None
         """What the engine made of it; kept here so that a second hit finds it without a look-up."""
 
@@ -59,16 +62,19 @@ class Group:
 
     __slots__ = ("alike", "answers", "identity", "policy")
 
-    def __init__(self, answers: list[Answer], policy: Policy, key: bytes) -> None:
+    def __init__(self, answers: list[Answer], policy: Policy, key: bytes, service: str = "") -> None:
         self.answers = answers
         self.policy = policy
         self.alike: bool | None = None
         """Whether all answers say the same, so that turns make no difference; None until somebody asked."""
-        digest = blake2b(key, digest_size=16)
+        digest = blake2b(key, digest_size=16, key=service.encode(), person=policy.encode())
         for answer in answers:
             digest.update(answer.doc)
         self.identity = digest.digest()
-        """Equal for equal answers to the same demand: a reload keeps the turn of what it did not change."""
+        """Equal for equal answers of one service to the same demand, by the same policy.
+
+        So a reload keeps the turn of what it did not change, and all processes that serve count the same.
+        """
 
 
 Found: TypeAlias = Answer | Group
@@ -87,11 +93,15 @@ class Shapes:
         return (found for _, by_values in self.by_names for found in by_values.values())
 
 
-Exact: TypeAlias = dict[bytes, "Answer | Shapes | Group"]
+Slot: TypeAlias = Answer | Shapes | Group
+Exact: TypeAlias = dict[bytes, Slot]
 
 
 class Index:
-    """All routes of one service, compiled. Filled by `build`, read only from then on."""
+    """All routes of one service, compiled. Filled by `build`, read only from then on.
+
+    So it may be taken over by a reload that changes nothing of it, with what was made of its answers.
+    """
 
     def __init__(self, plugin: Plugin, context: Context) -> None:
         self.plugin = plugin
@@ -100,16 +110,23 @@ class Index:
         self.ignoring: dict[bytes, list[tuple[Context, Exact]]] = {}
         """By address: routes with noise of their own, whose keys are computed without it."""
         self.predicates = Predicates(plugin.template_field, plugin.template_separator)
+        self.stored: Recall[Answer, Slot] | None = None
+        """Exact routes that are not in memory. What `exact` has of a key includes what is stored of it."""
         self.keys: list[bytes] = []
-        """Every exact key, sorted: an address's routes and its neighbours stand side by side."""
+        """Every exact key in memory, sorted."""
         self.names: frozenset[str] = frozenset()
         """Every field that some route looks at: conditions, and what predicates name, two steps deep."""
+        self.turns: set[bytes] = set()
+        """The identity of every group in memory."""
         self.size = 0
 
     def find(self, request: Request) -> Found | None:
-        """The answer, or answers in turn, for `request`; None is a miss."""
+        """The answer, or answers in turn, for `request`; None is a miss. Raises Damaged."""
         plugin, context = self.plugin, self.context
-        slot = self.exact.get(plugin.key(request, context))
+        key = plugin.key(request, context)
+        slot = self.exact.get(key)
+        if slot is None and self.stored is not None:
+            slot = self.stored.find(key)
         if slot is not None:
             found = _select(slot, request, plugin, context)
             if found is not None:
@@ -131,48 +148,38 @@ class Index:
                 best = found
         return best
 
-    def near_keys(self, key: bytes, most: int) -> Iterator[bytes]:
-        """At most `most` exact keys around `key` in sorted order, those of its address before others."""
-        keys, address = self.keys, key.partition(b"\0")[0] + b"\0"
-        at = bisect_left(keys, key)
-        yield from islice(_around(keys, at, lambda near: near.startswith(address)), most)
-        start, end = self._range(address)
-        own = min(end - start, most)
-        for left, right in zip(range(start - 1, start - 1 - most, -1), range(end, end + most), strict=True):
-            for place in (left, right):
-                if 0 <= place < len(keys) and own < most:
-                    own += 1
-                    yield keys[place]
+    def at(self, key: bytes) -> Iterator[tuple[Context, Slot]]:
+        """What stands at an exact key: by the service's noise, then by that of routes with noise of their own."""
+        slot = self.exact.get(key)
+        if slot is None and self.stored is not None:
+            slot = self.stored.find(key)
+        if slot is not None:
+            yield self.context, slot
+        for context, exact in self.ignoring.get(key.partition(b"\0")[0], ()):
+            if key in exact:
+                yield context, exact[key]
 
-    def count_keys(self, address: bytes) -> int:
-        """How many exact keys there are for `address`."""
-        start, end = self._range(address + b"\0")
-        return end - start
+    def groups(self) -> Iterator[Group]:
+        """Every group, but for those of stored routes that have a policy and no others beside them."""
+        slots: list[Slot] = [*self.exact.values()]
+        for tables in self.ignoring.values():
+            slots += [slot for _, table in tables for slot in table.values()]
+        several = self.stored.several() if self.stored is not None else ()
+        stored = (slot for key in several if key not in self.exact for _, slot in self.at(key))
+        for slot in chain(slots, stored):
+            if isinstance(slot, Group):
+                yield slot
+            elif isinstance(slot, Shapes):
+                yield from (found for found in slot.found() if isinstance(found, Group))
+        yield from (found for _, _, found in self.predicates.all if isinstance(found, Group))
 
-    def _range(self, prefix: bytes) -> tuple[int, int]:
-        """Where the keys that begin with `prefix`, which ends in NUL, stand in `keys`."""
-        return bisect_left(self.keys, prefix), bisect_left(self.keys, prefix[:-1] + b"\1")
-
-
-def _around(keys: list[bytes], at: int, holds: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """Outwards from `at`, to both sides in turn, as far as `holds` does."""
-    left, right = at - 1, at
-    while True:
-        can_right = right < len(keys) and holds(keys[right])
-        can_left = left >= 0 and holds(keys[left])
-        if can_right:
-            yield keys[right]
-            right += 1
-        if can_left:
-            yield keys[left]
-            left -= 1
-        if not (can_left or can_right):
-            return
+    def sorted_keys(self) -> list[Sequence[bytes]]:
+        """Every exact key, sorted within each of these: an address's routes and its neighbours side by side."""
+        stored = self.stored.files if self.stored is not None else ()
+        return [keys for keys in (self.keys, *(routes.keys for routes in stored)) if keys]
 
 
-def _select(
-    slot: "Answer | Shapes | Group", request: Request, plugin: Plugin, context: Context
-) -> Found | None:
+def _select(slot: Slot, request: Request, plugin: Plugin, context: Context) -> Found | None:
     if slot.__class__ is Answer:
         if not slot.names or plugin.present(request, slot.names, context) == slot.values:
             return slot
@@ -200,14 +207,15 @@ def _rank(found: Found) -> tuple[int, int]:
 class Builder:
     """Collects compiled routes in file order and makes an `Index` of them."""
 
-    def __init__(self, plugin: Plugin, context: Context, policy: Policy) -> None:
+    def __init__(self, plugin: Plugin, context: Context, policy: Policy, service: str = "") -> None:
         self._index = Index(plugin, context)
         self._policy = policy
+        self._service = service
         self._plain: dict[bytes, Answer | list[Answer]] = {}
         self._noisy: dict[bytes, dict[Noise, dict[bytes, Answer | list[Answer]]]] = {}
         self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._contexts: dict[Noise, Context] = {}
-        self._policies: dict[int, Policy] = {}
+        self._stored: list[Routes[Answer]] = []
         self._matched: dict[bytes, list[Answer]] = {}
         self._templates: list[Answer] = []
 
@@ -235,14 +243,29 @@ class Builder:
         self._matched.setdefault(identity, []).append(answer)
         self._note(answer, policy)
 
+    def add_stored(self, routes: Routes[Answer], names: Iterable[tuple[str, ...]]) -> None:
+        """Exact routes that stay where they are, decided by the service's noise; their conditions are `names`."""
+        self._stored.append(routes)
+        self._names.update({one: one for one in names})
+
+    def skip(self, routes: int) -> int:
+        """Leave out so many places in the order of routes; gives the first. For `add_stored`, before it."""
+        first = self._index.size
+        self._index.size += routes
+        return first
+
     def _note(self, answer: Answer, policy: Policy | None) -> None:
-        answer.order = self._index.size
-        self._index.size += 1
-        if policy is not None:
-            self._policies[id(answer)] = policy
+        answer.order = self.skip(1)
+        answer.policy = policy
 
     def build(self) -> Index:
         index = self._index
+        settle = partial(_settled, self._policy, self._service)
+        if self._stored:
+            index.stored = Recall(self._stored, settle)
+            for key, value in self._plain.items():
+                here = value if isinstance(value, list) else [value]
+                self._plain[key] = sorted([*here, *index.stored.read(key)], key=lambda answer: answer.order)
         index.exact = self._settle(self._plain)
         listed = {name for names in self._names for name in names}
         keys = list(index.exact)
@@ -255,7 +278,7 @@ class Builder:
         for order, (identity, answers) in enumerate(self._matched.items()):
             matcher = answers[0].matcher
             assert matcher is not None
-            groups.append((matcher, self._group(answers, identity), order))
+            groups.append((matcher, _group(answers, identity, self._policy, self._service), order))
             listed |= {".".join(at[:2]) for at in looked_at(matcher.checks)}
         index.names = frozenset(listed)
         index.predicates.fill(groups)
@@ -265,33 +288,38 @@ class Builder:
         exact: Exact = {}
         for key, value in table.items():
             if isinstance(value, list):
-                exact[key] = self._slot(key, value)
-            elif self._policy != "once" and id(value) not in self._policies:
+                exact[key] = _settled(self._policy, self._service, key, value)
+            elif self._policy != "once" and value.policy is None:
                 exact[key] = value
             else:
-                exact[key] = self._slot(key, [value]) if value.names else self._group([value], key)
+                exact[key] = _settled(self._policy, self._service, key, [value])
         return exact
 
-    def _slot(self, key: bytes, answers: list[Answer]) -> Answer | Shapes | Group:
-        by_names: dict[tuple[str, ...], dict[tuple[bytes, ...], list[Answer]]] = {}
-        for answer in answers:
-            by_names.setdefault(answer.names, {}).setdefault(answer.values, []).append(answer)
-        if list(by_names) == [()]:
-            return self._group(answers, key)
-        shapes = Shapes()
-        for names, by_values in sorted(by_names.items(), key=lambda item: -len(item[0])):
-            groups = {
-                values: self._group(same, key + repr((names, values)).encode())
-                for values, same in by_values.items()
-            }
-            shapes.by_names.append((names, groups))
-        return shapes
 
-    def _group(self, answers: list[Answer], key: bytes) -> Found:
-        policy = next((self._policies[id(a)] for a in answers if id(a) in self._policies), self._policy)
-        if len(answers) == 1 and policy != "once":
-            return answers[0]
-        return Group(answers, policy, key)
+def _settled(policy: Policy, service: str, key: bytes, answers: list[Answer]) -> Slot:
+    """What answers a key: by the conditions that its routes have, then by turns of those that have the same."""
+    by_names: dict[tuple[str, ...], dict[tuple[bytes, ...], list[Answer]]] = {}
+    for answer in answers:
+        by_names.setdefault(answer.names, {}).setdefault(answer.values, []).append(answer)
+    if list(by_names) == [()]:
+        return _group(answers, key, policy, service)
+    if len(answers) == 1 and policy != "once" and answers[0].policy is None:
+        return answers[0]
+    shapes = Shapes()
+    for names, by_values in sorted(by_names.items(), key=lambda item: -len(item[0])):
+        groups = {
+            values: _group(same, key + repr((names, values)).encode(), policy, service)
+            for values, same in by_values.items()
+        }
+        shapes.by_names.append((names, groups))
+    return shapes
+
+
+def _group(answers: list[Answer], key: bytes, policy: Policy, service: str) -> Found:
+    policy = next((answer.policy for answer in answers if answer.policy is not None), policy)
+    if len(answers) == 1 and policy != "once":
+        return answers[0]
+    return Group(answers, policy, key, service)
 
 
 # --- predicates ---------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from typing import cast
 import structlog
 
 from svcmock.engine import Decision, Responder, Unservable
-from svcmock.journal import Entry, Fact, Journal
+from svcmock.journal import Entry, Fact, Notes
+from svcmock.net.descriptors import open_body
 from svcmock.net.memo import Memo
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
@@ -51,7 +52,7 @@ class Serving:
     def __init__(
         self,
         responder: Responder,
-        journal: Journal,
+        journal: Notes,
         spool_folder: Callable[[], Spools],
     ) -> None:
         self.responder = responder
@@ -117,7 +118,12 @@ def _check_files(decision: Decision) -> None:
     """Before a head promises their size: whether the files of a reply are as they were. Raises Unservable."""
     for blob in decision.files:
         try:
-            size = os.stat(blob.path).st_size  # noqa: PTH116  on the path of every such hit
+            # opened, not only looked at: a descriptor must be had for it, too
+            handle = open_body(blob.path)
+            try:
+                size = os.fstat(handle).st_size
+            finally:
+                os.close(handle)
             why = "" if size >= blob.offset + blob.size else "is shorter than when it was loaded"
         except OSError as error:
             why = f"cannot be read: {error.strerror}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from svcmock.engine import Responder
-from svcmock.journal import Journal
+from svcmock.journal import Notes
 from svcmock.model import Service
 from svcmock.net.ca import Ca
 from svcmock.net.driver import Connection, Serving
@@ -19,7 +19,7 @@ class Served:
     """Made with a bound socket; serves from `start` to `stop`."""
 
     def __init__(
-        self, responder: Responder, sock: socket.socket, journal: Journal, root: Path, ca: Ca | None
+        self, responder: Responder, sock: socket.socket, journal: Notes, root: Path, ca: Ca | None
     ) -> None:
         spool = root / ".svcmock" / "spool"
         self.serving = Serving(responder, journal, lambda: Spools(spool))
@@ -34,9 +34,9 @@ class Served:
     async def start(self) -> None:
         await self.listener.start()
 
-    def can_become(self, responder: Responder) -> bool:
+    def can_become(self, new: Service) -> bool:
         """Whether `prepare` can do it: same socket, same protocol, TLS or none as now."""
-        new, old = responder.service, self.service
+        old = self.service
         same_tls = (new.tls is None) is (old.tls is None) and _plain(new) is _plain(old)
         return (new.listen, new.protocol) == (old.listen, old.protocol) and same_tls
 
@@ -59,10 +59,10 @@ class Served:
         for connection in tuple(self.serving.connections):
             connection.check_idle(now, idle)
 
-    async def stop(self, *, inherited: bool = False) -> None:
+    async def stop(self) -> None:
         """Accept no more, let answers under way finish, then end every connection."""
         self.serving.draining = True
-        await self.listener.stop(inherited=inherited)
+        await self.listener.stop()
         connections = self.serving.connections
         for connection in tuple(connections):
             connection.drain()

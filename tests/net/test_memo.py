@@ -13,6 +13,7 @@ from svcmock.net import memo as memo_module
 from svcmock.net.driver import Serving
 from svcmock.net.memo import MAX_BYTES, MAX_ENTRIES, MAX_REPLY, MAX_REQUEST, MAX_SIGHTS, Memo
 from svcmock.net.spool import Spools
+from svcmock.turns import LocalTurns
 from tests.net.wire import Wire
 from tests.routes import responder
 
@@ -198,7 +199,7 @@ class Forgetful(Memo):
 
 async def play(served: list[Any], folder: Path, steps: list[Any], memory: type[Memo]) -> Any:
     for one in served:
-        one.turns.clear()
+        one.turns.taken.clear()
     journal = Journal()
     serving = Serving(served[0], journal, lambda: Spools(folder / "spool"))
     serving.memo = memory()
@@ -225,7 +226,7 @@ async def play(served: list[Any], folder: Path, steps: list[Any], memory: type[M
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
-    turns: dict[bytes, int] = {}
+    turns = LocalTurns()
     return [responder(tmp_path_factory.mktemp("a"), *docs, turns=turns) for docs in (ROUTES, OTHER)]
 
 
