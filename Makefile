@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto
 DEBUGGED ?= $(wildcard tests/net tests/test_admin.py tests/test_daemon.py tests/test_recorder.py)
 
 .DEFAULT_GOAL := test
-.PHONY: demo test test-debug test-readme lint bench ci clean
+.PHONY: demo test test-debug test-readme lint bench bench-quick bench-scale bench-stages ci clean
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -22,8 +22,9 @@ DEBUGGED ?= $(wildcard tests/net tests/test_admin.py tests/test_daemon.py tests/
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group lint --group test -e .
 	@touch $@
 
-.venv/.bench: .venv/.installed
+.venv/.bench: .venv/.installed benchmarks/package.json
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
+	$(BIN)/python -m benchmarks.packages
 	@touch $@
 
 demo: .venv/.installed
@@ -50,8 +51,19 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Beside nginx and other mock servers; a look, the whole, and a million routes. Every round is kept as JSON.
+bench-quick: .venv/.bench
+	$(BIN)/python -m benchmarks.run --quick --json benchmarks/results/quick.json
+
 bench: .venv/.bench
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.run --json benchmarks/results/bench.json --svg benchmarks/results/bench.svg
+
+bench-scale: .venv/.bench
+	$(BIN)/python -m benchmarks.run --only scale --json benchmarks/results/scale.json
+
+# Where a request's time goes. Another checkout beside this one: make bench-stages STAGES="--tree ../other"
+bench-stages: .venv/.installed
+	$(BIN)/python -m benchmarks.stages $(STAGES)
 
 # CI=true makes a skipped test a failed one: a test that never runs there protects nothing.
 ci:

@@ -1,6 +1,7 @@
 """The projects that are served: what a recording of a small JSON service looks like, with one route or many."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from svcmock.recording import load_or_create_key, tokenizer
@@ -12,6 +13,13 @@ HEADERS = {
     "Accept-Encoding": "gzip, deflate",
     "User-Agent": "benchmark/1.0",
 }
+ORDER = '{"item": {"id": 42, "name": "tea"}, "count": 3, "note": null, "express": true}'
+"""What is posted."""
+ORDERS = "/shop/orders"
+LARGE = "".join(f"{number:>1023}\n" for number in range(100))
+"""A body of 100 KB."""
+SHORT = f"{'short':>99}\n"
+"""A body of 100 bytes."""
 SECRET = "Bearer 0123456789abcdef"
 """A credential that clients send."""
 
@@ -65,6 +73,32 @@ def write_matched(folder: Path) -> Path:
     route = {"match": {"method": "GET", "path": "/shop/items/{id}"}, "respond": _route(0, None)["respond"]}
     (folder / "routes.yaml").write_text(f"--- {json.dumps(route)}\n")
     return folder
+
+
+def write_routes(folder: Path, routes: Sequence[object], files: dict[str, str] | None = None) -> Path:
+    """A project with these routes, and files beside them."""
+    folder.mkdir()
+    (folder / "svcmock.yaml").write_text(_GRAPH.format(kind="jsonl"))
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+    put_routes(folder, routes)
+    return folder
+
+
+def put_routes(folder: Path, routes: Sequence[object]) -> None:
+    """Put these routes in the place of the project's: whoever reads sees all the old ones or all the new."""
+    draft = folder / ".routes.draft"
+    draft.write_text("".join(json.dumps(route) + "\n" for route in routes))
+    draft.replace(folder / "routes.jsonl")
+
+
+def answering(path: str, body: object, sent: str = "") -> dict[str, object]:
+    """A route that answers a GET, or the POST of a JSON document, with this body."""
+    request: dict[str, object] = {"method": "POST" if sent else "GET", "path": path}
+    if sent:
+        request["json"] = json.loads(sent)
+    respond = {"status": 200, "headers": [["Content-Type", "application/json"]], "body": body}
+    return {"request": request, "respond": respond}
 
 
 def _route(number: int, headers: dict[str, str] | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from svcmock.compile import route_of
 from svcmock.engine import Responder
-from svcmock.matching.index import Answer, Group, Shapes
+from svcmock.matching.answers import Answer
 from svcmock.matching.predicates import evaluate
 from svcmock.model import Problem, RouteDoc
 from svcmock.protocol import SvcmockError
@@ -33,26 +33,13 @@ def _warning(answer: Answer, message: str) -> Problem:
     return Problem(answer.file, answer.line, 1, message, "warning")
 
 
-def _groups(responder: Responder) -> Iterator[Group]:
-    index = responder.index
-    slots = [*index.exact.values()]
-    for tables in index.ignoring.values():
-        slots += [slot for _, table in tables for slot in table.values()]
-    for slot in slots:
-        if isinstance(slot, Group):
-            yield slot
-        elif isinstance(slot, Shapes):
-            yield from (found for found in slot.found() if isinstance(found, Group))
-    yield from (found for _, _, found in index.predicates.all if isinstance(found, Group))
-
-
 def _doc(answer: Answer) -> RouteDoc:
     return route_of(answer.doc)
 
 
 def _shared(responder: Responder) -> Iterator[Problem]:
     """Hand-written routes that take turns without saying so: most often a slip."""
-    for group in _groups(responder):
+    for group in responder.index.groups():
         first = group.answers[0]
         for answer in group.answers[1:]:
             doc = _doc(answer)

@@ -15,9 +15,11 @@ from msgspec import Struct
 from svcmock.compile import route_of
 from svcmock.config import duration
 from svcmock.journal import Outcome
+from svcmock.matching.answers import Answer, Found, Group
 from svcmock.matching.explain import Asked, explain
-from svcmock.matching.index import Answer, Found, Group, Index
+from svcmock.matching.index import Index
 from svcmock.matching.predicates import evaluate
+from svcmock.matching.recall import Damaged
 from svcmock.model import RouteDoc, Service
 from svcmock.protocol import (
     Blob,
@@ -101,7 +103,10 @@ class Responder:
 
     def decide(self, request: Request) -> Decision | None:
         """The decision for `request`, or None for a miss. Raises Unservable."""
-        found, request = self._find(request)
+        try:
+            found, request = self._find(request)
+        except Damaged as error:
+            raise Unservable(str(error)) from None
         if found is None:
             return None
         fixed = True
@@ -150,6 +155,10 @@ class Responder:
         found, _ = self._find(request)
         return found is not None and not (isinstance(found, Group) and self._used_up(found))
 
+    def lacks(self, request: Request) -> bool:
+        """Whether no route matches `request`, used up or not: then none does until the routes change."""
+        return self._find(request)[0] is None
+
     def miss(self, request: Request, ident: int, *, explained: bool, problem: str = "") -> Decision:
         """The protocol's own error for a miss. `explained`: look for the nearest routes now."""
         explanation = self.explain(request, ident) if explained else self._head(request, ident)
@@ -165,8 +174,11 @@ class Responder:
         views = (masked, request) if self._redacted and masked != request else (request,)
         asked = Asked(masked, views)
         head = self._head(request, ident)
-        hints = self._exhausted(request)
-        return explain(self.index, asked, head, self.read, self._demand, self._told, hints)
+        try:
+            hints = self._exhausted(request)
+            return explain(self.index, asked, head, self.read, self._demand, self._told, hints)
+        except Damaged as error:
+            return msgspec.structs.replace(head, hints=(str(error),))
 
     def _head(self, request: Request, ident: int) -> Explanation:
         return Explanation(

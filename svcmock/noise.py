@@ -6,10 +6,14 @@ time that is linear in what they are given.
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 MEMO_PATH = 256
 """Characters of a field path up to which `Noise` remembers what it decided."""
+
+
+Tests: TypeAlias = tuple[Callable[[str], object], ...]
+"""One for each segment of a pattern."""
 
 
 class Noise:
@@ -23,10 +27,10 @@ class Noise:
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         self.patterns = tuple(sorted(set(patterns)))
-        compiled: dict[str, list[tuple[Callable[[str], object], ...]]] = {}
+        compiled: dict[str, list[Tests]] = {}
         for pattern in self.patterns:
-            parts = pattern.split(".")
-            compiled.setdefault("*" if "*" in parts[0] else parts[0], []).append(tuple(map(_segment, parts)))
+            root, tests = (_compiled if len(pattern) <= MEMO_PATH else _compiled.__wrapped__)(pattern)
+            compiled.setdefault(root, []).append(tests)
         self._roots = frozenset(pattern.split(".", 1)[0] for pattern in self.patterns)
         anywhere = compiled.pop("*", [])
 
@@ -66,6 +70,13 @@ class Noise:
 
     def __repr__(self) -> str:
         return f"Noise({list(self.patterns)!r})"
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> tuple[str, Tests]:
+    """The root of the paths that a pattern may cover, or `*`, and its tests. Remembered: many share most."""
+    parts = pattern.split(".")
+    return "*" if "*" in parts[0] else parts[0], tuple(map(_segment, parts))
 
 
 def _segment(pattern: str) -> Callable[[str], object]:

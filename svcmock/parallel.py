@@ -1,100 +1,104 @@
-"""Compiling a large route file on several cores: cut between documents, a process for each part.
+"""Compiling a large route file: cut between documents, by a process for each core, to a file on disk.
 
 Only files as the recorder writes them are cut, after a line `...`: such a line ends a document wherever it
-stands (YAML 1.2.2 section 9.1.2), so no document is ever cut in two. A part is compiled by what compiles a
-whole file; its lines are counted from the file's first. The memory that parsing takes goes with the processes.
+stands (YAML 1.2.2 section 9.1.2), so no document is ever cut in two. JSON Lines are cut after lines. Pieces are
+of bounded size, and compiled by what compiles a whole file. All of it happens in a process of its own, whose
+children compile: the memory it takes grows with the number of routes and not with their size, and goes with it.
 """
 
 import gc
 import subprocess
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from hashlib import sha256
+from multiprocessing import get_context
 from os import cpu_count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from svcmock.compile import CompiledFile, compile_file
+from svcmock.compile import compile_file
+from svcmock.documents import MAX_FILE
 from svcmock.files import ProjectFiles
 from svcmock.model import Problem
 from svcmock.noise import Noise, noise_of
 from svcmock.protocol import Context, Plugin
 from svcmock.recording import tokenizer
 from svcmock.registry import plugins
+from svcmock.stored import About, Rows, Writer, rows_of
+from svcmock.yamlin import MAX_PROBLEMS
 
 PARALLEL_ABOVE = 2 << 20
 """Bytes of a route file above which starting processes is worth their 0.2 s."""
-MAX_PARTS = 8
+MAX_PROCESSES = 8
+MIN_PIECE = 1 << 20
+MAX_PIECE = 8 << 20
+"""Bytes that one process compiles at once, about; parsing takes some ten times as much memory."""
 
 _BETWEEN = b"\n...\n---\n"
+_LINES = (".jsonl", ".ndjson")
 
 
-class Part(Struct, frozen=True):
-    """The bytes of a file from `start` to `end`; `line` is the number of lines before them."""
+class Job(Struct, frozen=True):
+    """A route file to compile, and what its compilation depends on. `salt`: all of that but its bytes."""
 
     root: str
     file: str
-    start: int
-    end: int
-    line: int
     plugin: str
     options: Any
     ignore: tuple[str, ...]
     key: bytes | None
+    salt: bytes
+
+
+class Piece(Struct, frozen=True):
+    """Some documents of a file; `line` is the number of lines before them."""
+
+    data: bytes
+    line: int
 
 
 class Result(Struct, frozen=True):
-    """What `compile_file` gave for a part."""
+    """What compiling gave: the place of what was written, and everything that is wrong with the route file."""
 
-    compiled: CompiledFile
+    place: str
     problems: list[Problem]
 
 
-def cut(data: bytes, most: int) -> list[tuple[int, int, int]]:
-    """Start, end and lines before, of at most `most` parts of about one size, together all of `data`."""
-    parts = []
-    start = line = 0
-    for number in range(1, most + 1):
-        between = data.find(_BETWEEN, max(start, len(data) * number // most)) if number < most else -1
-        end = len(data) if between < 0 else between + len(b"\n...\n")
-        if end > start:
-            parts.append((start, end, line))
-            line += data.count(b"\n", start, end)
-            start = end
-    return parts
+class Done(Struct, frozen=True):
+    """A piece, compiled."""
+
+    rows: Rows
+    files: list[tuple[str, int]]
+    tokens: bool
+    problems: list[Problem]
 
 
-def compile_parts(
-    data: bytes, root: Path, file: str, plugin: Plugin, context: Context, key: bytes | None
-) -> Result | None:
-    """The whole of `data`, the route file `file`; None where it is small, cannot be cut, or a process failed.
+def place_of(salt: bytes, file: BinaryIO) -> str:
+    """Where what is compiled from this file is kept; read to its end."""
+    digest = sha256(salt)
+    while data := file.read(MIN_PIECE):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def compile_stored(job: Job, plugin: Plugin, into: int) -> Result | None:
+    """Compile to the empty file `into`; None where a process failed, or would not know the plugin.
 
     The plugin must be the installed one of its name: the processes look it up.
     """
-    if len(data) < PARALLEL_ABOVE or plugins().get(plugin.name) is not plugin:
+    if plugins().get(plugin.name) is not plugin:
         return None
-    places = cut(data, min(cpu_count() or 1, MAX_PARTS))
-    if len(places) < 2:
-        return None
-    options = msgspec.to_builtins(context.options)
-    parts = [
-        Part(str(root), file, start, end, line, plugin.name, options, context.ignore.patterns, key)
-        for start, end, line in places
-    ]
-    with ThreadPoolExecutor(len(parts)) as waiting:
-        results = list(waiting.map(_in_process, parts))
-    return _joined([result for result in results if result is not None], len(parts))
-
-
-def _in_process(part: Part) -> Result | None:
-    done = subprocess.run(
-        [sys.executable, "-m", "svcmock.parallel"],
-        input=msgspec.msgpack.encode(part),
+    done = subprocess.run(  # noqa: S603  this very module
+        [sys.executable, "-m", "svcmock.parallel", str(into)],
+        input=msgspec.msgpack.encode(job),
         stdout=subprocess.PIPE,
+        pass_fds=(into,),
         check=False,
     )
     if done.returncode:
@@ -102,51 +106,105 @@ def _in_process(part: Part) -> Result | None:
     return msgspec.msgpack.decode(done.stdout, type=Result)
 
 
-def _joined(results: list[Result], parts: int) -> Result | None:
-    if len(results) < parts:
-        return None
-    files: dict[str, int] = {}
-    for result in results:
-        files.update(result.compiled.files)
-    compiled = CompiledFile(
-        [entry for result in results for entry in result.compiled.entries],
-        list(files.items()),
-        any(result.compiled.tokens for result in results),
-        [problem for result in results for problem in result.compiled.warnings],
-    )
-    return Result(compiled, [problem for result in results for problem in result.problems])
+def cut(file: BinaryIO, name: str, size: int) -> Iterator[Piece]:
+    """All of the file in pieces of about `size` bytes, or more where it cannot be cut."""
+    between, end = (b"\n", 1) if name.endswith(_LINES) else (_BETWEEN, len(b"\n...\n"))
+    left, line = b"", 0
+    while read := file.read(size):
+        data = left + read
+        at = data.rfind(between, max(0, len(left) - len(between)))
+        if at < 0 and len(data) <= MAX_FILE:
+            left = data
+            continue
+        at = at + end if at >= 0 else len(data)  # what is too large is for the reader to refuse
+        yield Piece(data[:at], line)
+        line += data.count(b"\n", 0, at)
+        left = data[at:]
+    if left:
+        yield Piece(left, line)
 
 
-def compile_part(part: Part, known: Mapping[str, Plugin]) -> Result:
-    """What one process does."""
-    root = Path(part.root)
-    with (root / part.file).open("rb") as file:
-        file.seek(part.start)
-        data = file.read(part.end - part.start)
-    plugin = known[part.plugin]
-    options = msgspec.convert(part.options, plugin.Options)
-    context = Context(options, Noise(part.ignore), tokenizer(part.key))
+def compile_piece(job: Job, piece: Piece, known: Mapping[str, Plugin]) -> Done:
+    """What one process does for a piece."""
+    plugin = known[job.plugin]
+    options = msgspec.convert(job.options, plugin.Options)
+    context = Context(options, Noise(job.ignore), tokenizer(job.key))
 
     def context_for(ignore: tuple[str, ...]) -> Context:
-        return replace(context, ignore=noise_of(part.ignore, ignore)) if ignore else context
+        return replace(context, ignore=noise_of(job.ignore, ignore)) if ignore else context
 
-    compiled, problems = compile_file(data, part.file, plugin, context_for, ProjectFiles(root, part.file))
+    files = ProjectFiles(Path(job.root), job.file)
+    compiled, problems = compile_file(piece.data, job.file, plugin, context_for, files)
+    rows = rows_of([replace(entry, line=entry.line + piece.line) for entry in compiled.entries])
+    problems = [replace(problem, line=problem.line + piece.line) for problem in problems]
+    return Done(rows, compiled.files, compiled.tokens, problems)
 
-    def moved(problem: Problem) -> Problem:
-        return replace(problem, line=problem.line + part.line)
 
-    entries = [replace(entry, line=entry.line + part.line) for entry in compiled.entries]
-    warnings = [moved(problem) for problem in compiled.warnings]
-    return Result(
-        replace(compiled, entries=entries, warnings=warnings), [moved(problem) for problem in problems]
-    )
+def compile_all(job: Job, into: int) -> Result:
+    """What the process for a file does. Raises OSError when something cannot be read or written."""
+    path = Path(job.root) / job.file
+    processes = min(cpu_count() or 1, MAX_PROCESSES)
+    size = min(max(path.stat().st_size // processes, MIN_PIECE), MAX_PIECE)
+    digest = sha256(job.salt)
+    writer = Writer(into)
+    files: dict[str, int] = {}
+    problems: list[Problem] = []
+    tokens = False
+    _children.update(plugins())
+    with path.open("rb") as file, ProcessPoolExecutor(processes, get_context("fork")) as pool:
+        for done in _in_order(pool, job, _hashed(cut(file, job.file, size), digest.update), processes + 1):
+            writer.add(done.rows)
+            files.update(done.files)
+            tokens = tokens or done.tokens
+            problems = bounded([*problems, *done.problems])
+    warnings = [problem for problem in problems if problem.severity == "warning"]
+    place = digest.hexdigest()
+    writer.finish(About(place, list(files.items()), tokens, warnings))
+    return Result(place, problems)
+
+
+def bounded(problems: list[Problem]) -> list[Problem]:
+    """The first MAX_PROBLEMS errors and as many warnings: no number of warnings hides an error."""
+    left = {"error": MAX_PROBLEMS, "warning": MAX_PROBLEMS}
+    kept = []
+    for problem in problems:
+        left[problem.severity] -= 1
+        if left[problem.severity] >= 0:
+            kept.append(problem)
+    return kept
+
+
+_children: dict[str, Plugin] = {}
+"""The protocols, found once before the children are forked."""
+
+
+def _hashed(pieces: Iterator[Piece], update: Any) -> Iterator[Piece]:
+    """What is compiled is what is hashed, even if the file changes meanwhile."""
+    for piece in pieces:
+        update(piece.data)
+        yield piece
+
+
+def _in_order(pool: ProcessPoolExecutor, job: Job, pieces: Iterator[Piece], ahead: int) -> Iterator[Done]:
+    """The results in the order of the pieces, of which at most `ahead` are under way."""
+    waiting: deque[Future[Done]] = deque()
+    for piece in pieces:
+        waiting.append(pool.submit(_in_child, job, piece))
+        if len(waiting) >= ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _in_child(job: Job, piece: Piece) -> Done:
+    return compile_piece(job, piece, _children)
 
 
 def main() -> None:
-    """A part on standard input, its result on standard output."""
+    """A job on standard input, its result on standard output; the file to write is a descriptor, named."""
     gc.disable()
-    part = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Part)
-    sys.stdout.buffer.write(msgspec.msgpack.encode(compile_part(part, plugins())))
+    job = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Job)
+    sys.stdout.buffer.write(msgspec.msgpack.encode(compile_all(job, int(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -3,37 +3,43 @@
 A route file that has been compiled is kept in `.svcmock/cache/` under a hash of everything its compilation
 depends on: its bytes, the protocol and its code, its options and noise, the redaction key, svcmock's code. So
 a second start decodes instead of parsing, and an edit to one file costs that file. What is cached is only ever
-a copy: a cache that is missing, damaged or foreign is compiled again.
+a copy: a cache that is missing, damaged or foreign is compiled again. Of a large file the compiled routes stay
+on disk. A reload takes over the whole index of a service of which nothing changed.
 """
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from hashlib import blake2b
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from svcmock import __version__
-from svcmock.cache import Cache
-from svcmock.compile import Compiled, CompiledFile, compile_file, unpacked
+from svcmock.cache import Cache, as_they_were
+from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.config import load_graph, route_files
 from svcmock.engine import Responder
 from svcmock.files import ProjectFiles
-from svcmock.matching.index import Answer, Builder
+from svcmock.matching.answers import Answer
+from svcmock.matching.index import Builder, Index
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Graph, Problem, Service
 from svcmock.noise import noise_of
-from svcmock.parallel import compile_parts
+from svcmock.parallel import PARALLEL_ABOVE, Job, compile_stored, place_of
 from svcmock.protocol import Context, Plugin
 from svcmock.recording import load_key, tokenizer
+from svcmock.stored import Stored, StoredRoutes, open_stored
 from svcmock.turns import LocalTurns, Turns
 
 CACHE_ABOVE = 64 * 1024
 """Bytes of a route file above which its compilation is worth keeping."""
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
+SETTLED_NS = 2_000_000_000
+"""Age of a change from which on a file's times tell it from later ones, on any file system."""
 
 
 class Loaded(Struct, frozen=True):
@@ -54,43 +60,104 @@ def load(
     turns: Turns | None = None,
     graph: Graph | None = None,
 ) -> Loaded:
-    """Read everything and report everything. `turns`: how far sequences have got.
+    """Read everything and report everything, once; see `Loader.load`."""
+    return Loader(root, plugins).load(turns, graph)
 
-    With a `graph` that was read before, the route files alone are read.
-    """
-    # What is made here stays, and holds no cycles: looking for some takes a fifth of the time.
-    collecting = gc.isenabled()
-    gc.disable()
+
+class _Look(Struct, frozen=True):
+    """What tells that a file was not touched, without reading it. Times are in ns."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def _look(path: str | Path) -> _Look | None:
     try:
-        return _load(root, plugins, turns or LocalTurns(), graph)
-    finally:
-        if collecting:
-            gc.enable()
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    return _Look(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
-def _load(
-    root: Path,
-    plugins: Mapping[str, Plugin],
-    turns: Turns,
-    graph: Graph | None,
-) -> Loaded:
+class Made(Struct):
+    """A service's index and what it was made of. `places`: of its route files, by name, in their order."""
+
+    settings: tuple[object, ...]
+    index: Index
+    places: dict[str, str] = {}
+    files: dict[str, _Look | None] = {}
+    stored: list[Stored] = []
+    tokens: bool = False
     problems: list[Problem] = []
-    if graph is None:
-        graph, problems = load_graph(root, plugins)
+
+    def note(self, name: str, place: str, files: list[tuple[str, int]], *, tokens: bool) -> None:
+        """A route file, and the files that it refers to."""
+        self.places[name] = place
+        self.files.update((path, _look(path)) for path, _ in files)
+        self.tokens = self.tokens or tokens
+
+
+class Known(Struct, frozen=True):
+    """What one load leaves for the next.
+
+    `seen`: files by salt and name, as they looked when their place was told; `stored`: open files by place;
+    `made`: by service.
+    """
+
+    seen: dict[tuple[bytes, str], tuple[_Look, str]]
+    stored: dict[str, Stored]
+    made: dict[str, Made]
+
+
+class Loader:
+    """Loads a project time and again: what did not change since the last time is taken over.
+
+    It belongs to one process, and to one load at a time; several processes may load a project at once.
+    """
+
+    def __init__(self, root: Path, plugins: Mapping[str, Plugin]) -> None:
+        self._root = root
+        self._plugins = plugins
+        self._known = Known({}, {}, {})
+
+    def load(self, turns: Turns | None = None, graph: Graph | None = None, now: int = 0) -> Loaded:
+        """Read everything and report everything. `turns`: how far sequences have got.
+
+        With a `graph` that was read before, the route files alone are read. With the time `now` (ns of the
+        epoch), large files that were read before and look the same are not read again.
+        """
+        # What is made here stays, and holds no cycles: looking for some takes a fifth of the time.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return self._load(turns or LocalTurns(), graph, now)
+        finally:
+            if collecting:
+                gc.enable()
+
+    def _load(self, turns: Turns, graph: Graph | None, now: int) -> Loaded:
+        root = self._root
+        problems: list[Problem] = []
         if graph is None:
-            return Loaded(None, {}, problems)
-    key = load_key(root / ".svcmock" / "redaction.key")
-    cache = Cache(root)
-    responders = {}
-    for service in graph.services.values():
-        plugin = plugins[service.protocol]
-        loader = _Loader(graph, service, plugin, key, cache)
-        responders[service.name] = loader.load(turns)
-        problems += loader.problems
-    if not any(problem.severity == "error" for problem in problems):
-        cache.sweep()
-    # services may share a route file: what is wrong with it is told once
-    return Loaded(graph, responders, _in_order(problems))
+            graph, problems = load_graph(root, self._plugins)
+            if graph is None:
+                return Loaded(None, {}, problems)
+        key = load_key(root / ".svcmock" / "redaction.key")
+        known = Known({}, {}, {})
+        run = _Run(graph, key, Cache(root), self._known, known, now)
+        responders = {}
+        for service in graph.services.values():
+            loader = _Loader(run, service, self._plugins[service.protocol])
+            responders[service.name] = loader.load(turns)
+            problems += loader.problems
+        if not any(problem.severity == "error" for problem in problems):
+            self._known = known
+            run.cache.sweep()
+        # services may share a route file: what is wrong with it is told once
+        return Loaded(graph, responders, _in_order(problems))
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -119,18 +186,25 @@ def _code_of(module: str) -> list[tuple[str, int, int]]:
     return found
 
 
+class _Run(Struct, frozen=True):
+    """One load. What `before` has is taken over where it is still right; `known` is for the next one."""
+
+    graph: Graph
+    key: bytes | None
+    cache: Cache
+    before: Known
+    known: Known
+    now: int
+
+
 class _Loader:
     """Loads one service."""
 
-    def __init__(
-        self, graph: Graph, service: Service, plugin: Plugin, key: bytes | None, cache: "Cache"
-    ) -> None:
-        self._graph = graph
+    def __init__(self, run: _Run, service: Service, plugin: Plugin) -> None:
+        self._run = run
         self._service = service
         self._plugin = plugin
-        self._cache = cache
-        self._context = context_of(service, plugin, tokenizer(key))
-        self._key = key
+        self._context = context_of(service, plugin, tokenizer(run.key))
         self._salt = msgspec.msgpack.encode(
             [
                 CACHE_FORMAT,
@@ -140,57 +214,149 @@ class _Loader:
                 _code_of(type(plugin).__module__),
                 msgspec.to_builtins(service.options),
                 self._context.ignore.patterns,
-                (key or b"").hex(),
+                (run.key or b"").hex(),
             ]
         )
         self._own: dict[tuple[str, ...], Context] = {}
         self.problems: list[Problem] = []
 
     def load(self, turns: Turns) -> Responder:
-        builder = Builder(self._plugin, self._context, self._service.policy, self._service.name)
-        redacted = False
-        for name, path in route_files(self._graph, self._service):
-            compiled = self._compile(name, path)
-            redacted = redacted or compiled.tokens
-            for entry in compiled.entries:
-                self._add(builder, name, entry)
-        if redacted and self._key is None:
+        made = self._unchanged() or self._make()
+        self.problems += made.problems
+        self._run.known.made[self._service.name] = made
+        if made.tokens and self._run.key is None:
             why = "the redaction key is not here: recorded credentials match any credential of their kind"
             self.problems.append(Problem("svcmock.yaml", self._service.line, 1, why, "warning"))
-        root = Path(self._graph.root)
+        root = Path(self._run.graph.root)
         return Responder(
             self._service,
             self._plugin,
-            builder.build(),
+            made.index,
             lambda file: ProjectFiles(root, file),
             turns,
-            redacted=redacted,
+            redacted=made.tokens,
         )
 
-    def _compile(self, name: str, path: Path) -> CompiledFile:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            self.problems.append(Problem(name, 1, 1, f"cannot be read: {error.strerror}"))
-            return CompiledFile([], [], tokens=False)
-        place = blake2b(self._salt + name.encode() + b"\0" + data, digest_size=20).hexdigest()
-        worth = len(data) >= CACHE_ABOVE
-        known = self._cache.read(place) if worth else None
-        if known is None:
-            known, problems = self._compile_anew(data, name)
-            self.problems += problems
-            if worth and not any(problem.severity == "error" for problem in problems):
-                self._cache.write(place, known)
-        else:
-            self.problems += known.warnings
-        return known
+    def _settings(self) -> tuple[object, ...]:
+        """What an index, and what is made of its answers, depends on beside the route files."""
+        return self._salt, self._service.policy, self._context.pace
 
-    def _compile_anew(self, data: bytes, name: str) -> tuple[CompiledFile, list[Problem]]:
-        root = Path(self._graph.root)
-        parts = compile_parts(data, root, name, self._plugin, self._context, self._key)
-        if parts is not None:
-            return parts.compiled, parts.problems
-        return compile_file(data, name, self._plugin, self.context_for, ProjectFiles(root, name))
+    def _unchanged(self) -> Made | None:
+        """What was made the last time, if it would be made again."""
+        made = self._run.before.made.get(self._service.name)
+        if made is None or made.index.plugin is not self._plugin or made.settings != self._settings():
+            return None
+        if any(stored.damaged for stored in made.stored):
+            return None
+        if list(made.places) != [name for name, _ in route_files(self._run.graph, self._service)]:
+            return None
+        try:
+            for name, path in route_files(self._run.graph, self._service):
+                if self._place(name, path) != made.places[name]:
+                    return None
+        except OSError:
+            return None
+        if any(_look(path) != look for path, look in made.files.items()):
+            return None
+        for place in made.places.values():
+            self._run.cache.use(place)
+        for stored in made.stored:
+            self._run.known.stored[stored.about.place] = stored
+        return made
+
+    def _make(self) -> Made:
+        builder = Builder(self._plugin, self._context, self._service.policy, self._service.name)
+        made = Made(self._settings(), builder.index)
+        for name, path in route_files(self._run.graph, self._service):
+            try:
+                self._add_file(builder, made, name, path)
+            except OSError as error:
+                made.problems.append(Problem(name, 1, 1, f"cannot be read: {error.strerror}"))
+        builder.build()
+        return made
+
+    def _add_file(self, builder: Builder, made: Made, name: str, path: Path) -> None:
+        if path.stat().st_size >= PARALLEL_ABOVE:
+            stored = self._stored(made, name, path)
+            if stored is not None:
+                self._add_stored(builder, name, stored)
+                made.note(name, stored.about.place, stored.about.files, tokens=stored.about.tokens)
+                made.stored.append(stored)
+                return
+        data = path.read_bytes()
+        place = self._place_of(name, data)
+        worth = len(data) >= CACHE_ABOVE
+        known = self._run.cache.read(place) if worth else None
+        if known is None:
+            files = ProjectFiles(Path(self._run.graph.root), name)
+            known, problems = compile_file(data, name, self._plugin, self.context_for, files)
+            made.problems += problems
+            if worth and not any(problem.severity == "error" for problem in problems):
+                self._run.cache.write(place, known)
+        else:
+            made.problems += known.warnings
+        for entry in known.entries:
+            self._add(builder, name, entry)
+        made.note(name, place, known.files, tokens=known.tokens)
+
+    def _stored(self, made: Made, name: str, path: Path) -> Stored | None:
+        """A large file, compiled and on disk; None where it must be compiled here."""
+        place = self._place(name, path)
+        stored = (
+            self._run.before.stored.get(place)
+            or self._run.known.stored.get(place)
+            or self._run.cache.open(place)
+        )
+        if stored is not None and not stored.damaged and as_they_were(stored.about.files):
+            made.problems += stored.about.warnings
+        else:
+            stored = self._store(made, name)
+        if stored is not None:
+            self._run.cache.use(stored.about.place)
+            self._run.known.stored[stored.about.place] = stored
+        return stored
+
+    def _store(self, made: Made, name: str) -> Stored | None:
+        try:
+            draft = self._run.cache.draft()
+        except OSError:
+            return None
+        options = msgspec.to_builtins(self._context.options)
+        salt = self._salt_of(name)
+        noise = self._context.ignore.patterns
+        job = Job(self._run.graph.root, name, self._plugin.name, options, noise, self._run.key, salt)
+        result = compile_stored(job, self._plugin, draft.file)
+        if result is None:
+            draft.drop()
+            os.close(draft.file)
+            return None
+        made.problems += result.problems
+        if any(problem.severity == "error" for problem in result.problems):
+            draft.drop()
+            return open_stored(draft.file, result.place, None)
+        return open_stored(draft.file, result.place, draft.keep(result.place))
+
+    def _place(self, name: str, path: Path) -> str:
+        """Where what is compiled from a file is kept. Raises OSError."""
+        look = _look(path)
+        seen = self._run.before.seen.get((self._salt, name))
+        if seen is not None and look is not None and seen[0] == look:
+            place = seen[1]
+        elif look is not None and look.size < CACHE_ABOVE:
+            return self._place_of(name, path.read_bytes())
+        else:
+            with path.open("rb") as file:
+                place = place_of(self._salt_of(name), file)
+        # a file may change twice in what its file system takes for one moment
+        if look is not None and max(look.modified, look.changed) < self._run.now - SETTLED_NS:
+            self._run.known.seen[self._salt, name] = look, place
+        return place
+
+    def _place_of(self, name: str, data: bytes) -> str:
+        return place_of(self._salt_of(name), BytesIO(data))
+
+    def _salt_of(self, name: str) -> bytes:
+        return self._salt + name.encode() + b"\0"
 
     def context_for(self, ignore: tuple[str, ...]) -> Context:
         """The context of a route that declares this noise of its own."""
@@ -202,11 +368,22 @@ class _Loader:
             known = self._own[ignore] = msgspec.structs.replace(self._context, ignore=noise)
         return known
 
-    def _add(self, builder: Builder, name: str, entry: Compiled) -> None:
+    def _add_stored(self, builder: Builder, name: str, stored: Stored) -> None:
+        """Routes that are not found by key are taken into memory."""
+        first = builder.skip(stored.routes)
+        routes = StoredRoutes(stored, name, first)
+        for number, row in stored.others():
+            self._add(builder, name, row, first + number)
+        if stored.keys:
+            builder.add_stored(routes, stored.names)
+
+    def _add(self, builder: Builder, name: str, entry: Compiled, order: int | None = None) -> None:
         answer = Answer(name, entry.line, entry.doc, entry.names, entry.values)
+        answer.order = builder.skip(1) if order is None else order
+        answer.policy = entry.policy
         if entry.key:
             own = self.context_for(entry.ignore) if entry.ignore else None
-            builder.add_exact(entry.key, answer, entry.policy, own)
+            builder.add_exact(entry.key, answer, own)
             return
         matcher, _ = compile_match(
             unpacked(entry.match),
@@ -214,4 +391,4 @@ class _Loader:
             template_separator=self._plugin.template_separator,
         )
         answer.matcher = matcher
-        builder.add_matched(entry.match, answer, entry.policy)
+        builder.add_matched(entry.match, answer)

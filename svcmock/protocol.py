@@ -452,7 +452,8 @@ class Likeness(Protocol):
         """`data`, received by a session at rest, without what decides nothing; None if nothing can be left out.
 
         Promise: the session treats both alike, in every out but for what the request of an Ask was left
-        without; and `Plugin.key`, `redact`, and `present` and `fields` as far as `names` go, see no difference.
+        without; and `Plugin.key`, `redact`, `summary`, `miss`, and `present` and `fields` as far as `names` go,
+        see no difference.
         """
 
     @staticmethod

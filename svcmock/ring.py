@@ -65,8 +65,7 @@ class Ring:
 
     def _publish(self) -> None:
         generation = self._generation = self._generation + 1
-        place = _STATES[generation & 1]
-        _state.pack_into(self._bytes, place, self._next, self._end, self._first, self._start)
+        _state.pack_into(self._bytes, _STATES[generation & 1], self._next, self._end, self._first, self._start)
         self._words[0] = generation
 
     def _make_room(self, taken: int) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +22,7 @@ from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.net.ca import Ca, load_or_create_ca
 from svcmock.net.held import Place, place_of
 from svcmock.net.served import Served
-from svcmock.project import Loaded, load
+from svcmock.project import Loaded, Loader
 from svcmock.protocol import Doc, Invalid, Plugin, SvcmockError
 from svcmock.running import PRIVATE
 from svcmock.turns import Turns
@@ -57,7 +58,7 @@ class Site:
 
     def __init__(self, root: Path, plugins: Mapping[str, Plugin], journal: Notes, turns: Turns) -> None:
         self._root = root
-        self._plugins = plugins
+        self._loader = Loader(root, plugins)
         self._journal = journal
         self._turns = turns
         self._served: dict[str, Served] = {}
@@ -71,7 +72,7 @@ class Site:
 
     async def load(self, graph: Graph) -> list[Problem]:
         """Read and compile the routes; gives what is wrong with them."""
-        loaded = await asyncio.to_thread(load, self._root, self._plugins, self._turns, graph)
+        loaded = await asyncio.to_thread(self._loader.load, self._turns, graph, time.time_ns())
         self._next = None if loaded.errors else _Next(loaded)
         return loaded.problems
 
@@ -124,7 +125,10 @@ class Site:
 
     async def sweep(self) -> None:
         """Forget the turns of what is not served any more. For one of several sites, after all committed."""
-        live = {turn for served in self._served.values() for turn in served.serving.responder.index.turns}
+        indexes = [served.serving.responder.index for served in self._served.values()]
+        if any(index.stored is not None for index in indexes):
+            return  # which groups routes on disk have would have to be read; turns of none of them do no harm
+        live = {turn for index in indexes for turn in index.turns}
         for _ in self._turns.keep(live):
             await asyncio.sleep(0)
 

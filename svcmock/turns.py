@@ -120,7 +120,7 @@ class SharedTurns:
             yield
 
     def _find(self, first: int, second: int) -> tuple[int, int]:
-        """Its place and count; for an identity that is not there 0 and the place of one that was given up, or 0."""
+        """Its place and count. If it is not there: that of a slot on its way that was given up or 0, and 0."""
         words = self._words
         given_up = 0
         for level in range(words[0] >> 32, -1, -1):

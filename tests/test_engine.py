@@ -99,6 +99,40 @@ def test_a_reload_keeps_the_turns_of_what_it_did_not_change(tmp_path: Path) -> N
     assert said(after) + said(after, "/c") == [202, 211]
 
 
+def test_services_with_equal_routes_count_each_by_itself(tmp_path: Path) -> None:
+    root = project(tmp_path, route(201, policy="once"), route(202))
+    graph = "version: 1\nservices:\n"
+    for name in ("shop", "other"):
+        graph += f"  {name}: {{listen: 0, protocol: http, routes: routes/}}\n"
+    (root / "svcmock.yaml").write_text(graph)
+    responders = load(root, {"http": HttpPlugin()}, LocalTurns()).responders
+    assert said(responders["shop"], times=3) == [201, 202, 0]
+    assert said(responders["other"], times=3) == [201, 202, 0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("sequence", [201, 202, 203, 203]), ("cycle", [201, 202, 203, 201]),
+                             ("once", [201, 202, 203, 0]), ("random, seed: 3", None)]
+)  # fmt: skip
+def test_several_who_count_together_answer_as_one(
+    tmp_path: Path, policy: str, expected: list[int] | None
+) -> None:
+    docs = [route(201), route(202), route(203)]
+    turns = LocalTurns()
+    several = [responder(tmp_path, *docs, service=f"policy: {policy}", turns=turns) for _ in range(2)]
+    alone = responder(tmp_path, *docs, service=f"policy: {policy}")
+    together = [status for _ in range(2) for each in several for status in said(each)]
+    assert together == said(alone, times=4)
+    assert expected in (None, together)
+
+
+def test_another_policy_begins_anew(tmp_path: Path) -> None:
+    turns = LocalTurns()
+    docs = [route(201), route(202)]
+    assert said(responder(tmp_path, *docs, turns=turns), times=3) == [201, 202, 202]
+    assert said(responder(tmp_path, *docs, service="policy: once", turns=turns), times=3) == [201, 202, 0]
+
+
 def test_used_up_answers_are_a_miss_that_says_so(tmp_path: Path) -> None:
     served = responder(tmp_path, route(201, policy="once"), route(202))
     assert served.answers(request("/"))

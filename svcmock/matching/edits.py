@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from svcmock.matching.index import Answer, Index
+from svcmock.matching.answers import Answer
+from svcmock.matching.index import Index
 from svcmock.matching.operators import MISSING
 from svcmock.matching.predicates import compile_match, evaluate, lookup
 from svcmock.model import RouteDoc
@@ -136,12 +137,15 @@ def _of_request(
 
 def _equals_after(index: Index, doc: RouteDoc, context: Context, live: Request) -> Callable[[Edit], bool]:
     plugin = index.plugin
+    known = frozenset(context.ignore.patterns)
 
     def works(edit: Edit) -> bool:
         after = applied({"request": doc.request, "ignore": list(doc.ignore)}, edit)
         typed = msgspec.convert(after["request"], plugin.RequestDoc)
-        noise = Noise((*context.ignore.patterns, *after["ignore"]))
-        own = msgspec.structs.replace(context, ignore=noise)
+        own = context
+        if not known.issuperset(after["ignore"]):
+            noise = Noise((*context.ignore.patterns, *after["ignore"]))
+            own = msgspec.structs.replace(context, ignore=noise)
         recorded = plugin.redact(plugin.request(typed, _NO_FILES), own)
         demanded = plugin.conditions(recorded, own)
         names = tuple(demanded)

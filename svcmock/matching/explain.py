@@ -12,9 +12,11 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
+from svcmock.matching.answers import Answer, Shapes
 from svcmock.matching.edits import edit_of
-from svcmock.matching.index import Answer, Index, Shapes
+from svcmock.matching.index import Index
 from svcmock.matching.predicates import differences, evaluate, hint_at
+from svcmock.matching.recall import count_keys, near_keys
 from svcmock.model import RouteDoc
 from svcmock.protocol import Context, Difference, Doc, Explanation, Near, Request, Stage, SvcmockError
 
@@ -28,6 +30,7 @@ MAX_QUOTED = 200
 """Characters of a value that an explanation repeats."""
 
 Read: TypeAlias = Callable[[Answer], tuple[RouteDoc, Request]]
+Demand: TypeAlias = Callable[[Answer, Context], Mapping[str, Doc]]
 Tell: TypeAlias = Callable[[Answer], str | None]
 
 
@@ -50,10 +53,20 @@ class Weighed(Struct, frozen=True):
 
 
 def explain(
-    index: Index, asked: Asked, head: Explanation, read: Read, tell: Tell, hints: tuple[str, ...] = ()
+    index: Index,
+    asked: Asked,
+    head: Explanation,
+    read: Read,
+    demand: Demand,
+    tell: Tell,
+    hints: tuple[str, ...] = (),
 ) -> Explanation:
-    """`head` with funnel, nearest routes and hints. `tell`: what a route would answer, in a word."""
-    search = _Search(index, asked, read)
+    """`head` with funnel, nearest routes and hints.
+
+    `demand`: what an exact route demands, as `Plugin.decisive` has it. `tell`: what a route would answer, in a
+    word.
+    """
+    search = _Search(index, asked, demand)
     weighed = sorted(search.run(), key=lambda candidate: candidate.cost)
     best = weighed[:MAX_NEAREST]
     return msgspec.structs.replace(
@@ -67,10 +80,10 @@ def explain(
 class _Search:
     """The candidates for one request, weighed. What many of them are compared with is worked out once."""
 
-    def __init__(self, index: Index, asked: Asked, read: Read) -> None:
+    def __init__(self, index: Index, asked: Asked, demand: Demand) -> None:
         self._index = index
         self._asked = asked
-        self._read = read
+        self._demand = demand
         self._shown = index.plugin.fields(asked.request, index.context)
         self._views = [index.plugin.fields(view, index.context) for view in asked.views]
         self._live: dict[int, Mapping[str, Doc]] = {}
@@ -86,15 +99,15 @@ class _Search:
 
     def _candidates(self) -> Iterator[tuple[Answer, Context, bool]]:
         index = self._index
-        half = MAX_CANDIDATES // 2 if index.keys else MAX_CANDIDATES
+        keys = index.sorted_keys()
+        half = MAX_CANDIDATES // 2 if keys else MAX_CANDIDATES
         for _, _matcher, found in index.predicates.near(self._views[0], half):
             yield (found if isinstance(found, Answer) else found.answers[0]), index.context, True
         address = index.plugin.address(self._asked.request)
-        for key in index.near_keys(index.plugin.key(self._asked.request, index.context), MAX_CANDIDATES):
+        for key in near_keys(keys, index.plugin.key(self._asked.request, index.context), MAX_CANDIDATES):
             own = key.partition(b"\0")[0]
-            for context, table in [(index.context, index.exact), *index.ignoring.get(own, ())]:
-                slot = table.get(key)
-                several = slot.found() if isinstance(slot, Shapes) else () if slot is None else (slot,)
+            for context, slot in index.at(key):
+                several = slot.found() if isinstance(slot, Shapes) else (slot,)
                 for found in islice(several, MAX_CANDIDATES):
                     # those of a group demand the same
                     yield (found if isinstance(found, Answer) else found.answers[0]), context, own == address
@@ -115,13 +128,12 @@ class _Search:
     def _exact_failures(self, answer: Answer, context: Context) -> tuple[list[Difference], int]:
         plugin, request = self._index.plugin, self._asked.request
         try:
-            _, recorded = self._read(answer)
+            want = self._demand(answer, context)
         except SvcmockError:
             return [], 0
         live = self._live.get(id(context))
         if live is None:
             live = self._live[id(context)] = plugin.decisive(request, context)
-        want = plugin.decisive(plugin.redact(recorded, context), context)
         failed = list(islice(_compare(want, live, ()), MAX_COMPARED))
         present = plugin.present(request, answer.names, context) if answer.names else ()
         for name, value, got in zip(answer.names, answer.values, present, strict=True):
@@ -147,7 +159,10 @@ def _compare(want: object, got: object, at: tuple[str, ...]) -> Iterator[Differe
         got = {} if got is _MISSING and isinstance(want, Mapping) and want else got
     if isinstance(want, Mapping) and isinstance(got, Mapping):
         for name in dict.fromkeys((*want, *got)):
-            yield from _compare(want.get(name, _MISSING), got.get(name, _MISSING), (*at, str(name)))
+            one, other = want.get(name, _MISSING), got.get(name, _MISSING)
+            if one.__class__ is str and one == other:
+                continue
+            yield from _compare(one, other, (*at, str(name)))
     elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got) and at[0] != "query":
         for position, (one, other) in enumerate(zip(want, got, strict=True)):
             yield from _compare(one, other, (*at, str(position)))
@@ -201,7 +216,7 @@ def _hints(best: list[Weighed]) -> tuple[str, ...]:
 def _funnel(index: Index, request: Request, weighed: list[Weighed]) -> tuple[Stage, ...]:
     """How the routes thin out: all, those of the address, then one stage for each part that fails."""
     here = [candidate for candidate in weighed if candidate.here]
-    known = max(len(here), index.count_keys(index.plugin.address(request)))
+    known = max(len(here), count_keys(index.sorted_keys(), index.plugin.address(request)))
     stages = [Stage("address", index.size, known)]
     if known > len(here):
         stages.append(Stage("nearest", known, len(here)))

@@ -13,11 +13,11 @@ are one `Group`, answered by policy.
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from heapq import heappop, heappush
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, TypeAlias
 
+from svcmock.matching.answers import Answer, Found, Group, Shapes, Slot
 from svcmock.matching.operators import as_text
 from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, looked_at, lookup
 from svcmock.matching.recall import Recall, Routes
@@ -35,65 +35,6 @@ MAX_STEPS = 4096
 """Nodes that one search for near routes looks into."""
 
 
-class Answer:
-    """One route as the index holds it. `doc` is its RouteDoc as MessagePack, decoded when first needed."""
-
-    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "policy", "values")
-
-    def __init__(
-        self, file: str, line: int, doc: bytes, names: tuple[str, ...] = (), values: tuple[bytes, ...] = ()
-    ) -> None:
-        self.file = file
-        self.line = line
-        self.doc = doc
-        self.names = names
-        self.values = values
-        self.order = 0
-        """Its place among the routes of the service."""
-        self.matcher: Matcher | None = None
-        self.policy: Policy | None = None
-        """Its own, where it says one."""
-        self.decision: Any = None
-        """What the engine made of it; kept here so that a second hit finds it without a look-up."""
-
-
-class Group:
-    """Several answers to one demand, in file order, and the policy that picks among them."""
-
-    __slots__ = ("alike", "answers", "identity", "policy")
-
-    def __init__(self, answers: list[Answer], policy: Policy, key: bytes, service: str = "") -> None:
-        self.answers = answers
-        self.policy = policy
-        self.alike: bool | None = None
-        """Whether all answers say the same, so that turns make no difference; None until somebody asked."""
-        digest = blake2b(key, digest_size=16, key=service.encode(), person=policy.encode())
-        for answer in answers:
-            digest.update(answer.doc)
-        self.identity = digest.digest()
-        """Equal for equal answers of one service to the same demand, by the same policy.
-
-        So a reload keeps the turn of what it did not change, and all processes that serve count the same.
-        """
-
-
-Found: TypeAlias = Answer | Group
-
-
-class Shapes:
-    """Answers with one exact key and different conditions: by the names they ask for, most first."""
-
-    __slots__ = ("by_names",)
-
-    def __init__(self) -> None:
-        self.by_names: list[tuple[tuple[str, ...], dict[tuple[bytes, ...], Found]]] = []
-
-    def found(self) -> Iterator[Found]:
-        """Every answer, one per demand."""
-        return (found for _, by_values in self.by_names for found in by_values.values())
-
-
-Slot: TypeAlias = Answer | Shapes | Group
 Exact: TypeAlias = dict[bytes, Slot]
 
 
@@ -149,7 +90,7 @@ class Index:
         return best
 
     def at(self, key: bytes) -> Iterator[tuple[Context, Slot]]:
-        """What stands at an exact key: by the service's noise, then by that of routes with noise of their own."""
+        """What stands at an exact key: by the service's noise, then by that of routes that have their own."""
         slot = self.exact.get(key)
         if slot is None and self.stored is not None:
             slot = self.stored.find(key)
@@ -161,22 +102,29 @@ class Index:
 
     def groups(self) -> Iterator[Group]:
         """Every group, but for those of stored routes that have a policy and no others beside them."""
-        slots: list[Slot] = [*self.exact.values()]
+        yield from self.groups_in_memory()
+        for key in self.stored.several() if self.stored is not None else ():
+            if key not in self.exact:
+                yield from _groups_of(slot for _, slot in islice(self.at(key), 1))
+
+    def groups_in_memory(self) -> Iterator[Group]:
+        yield from _groups_of(self.exact.values())
         for tables in self.ignoring.values():
-            slots += [slot for _, table in tables for slot in table.values()]
-        several = self.stored.several() if self.stored is not None else ()
-        stored = (slot for key in several if key not in self.exact for _, slot in self.at(key))
-        for slot in chain(slots, stored):
-            if isinstance(slot, Group):
-                yield slot
-            elif isinstance(slot, Shapes):
-                yield from (found for found in slot.found() if isinstance(found, Group))
+            yield from (group for _, table in tables for group in _groups_of(table.values()))
         yield from (found for _, _, found in self.predicates.all if isinstance(found, Group))
 
     def sorted_keys(self) -> list[Sequence[bytes]]:
         """Every exact key, sorted within each of these: an address's routes and its neighbours side by side."""
         stored = self.stored.files if self.stored is not None else ()
         return [keys for keys in (self.keys, *(routes.keys for routes in stored)) if keys]
+
+
+def _groups_of(slots: Iterable[Slot]) -> Iterator[Group]:
+    for slot in slots:
+        if isinstance(slot, Group):
+            yield slot
+        elif isinstance(slot, Shapes):
+            yield from (found for found in slot.found() if isinstance(found, Group))
 
 
 def _select(slot: Slot, request: Request, plugin: Plugin, context: Context) -> Found | None:
@@ -208,7 +156,7 @@ class Builder:
     """Collects compiled routes in file order and makes an `Index` of them."""
 
     def __init__(self, plugin: Plugin, context: Context, policy: Policy, service: str = "") -> None:
-        self._index = Index(plugin, context)
+        self.index = Index(plugin, context)
         self._policy = policy
         self._service = service
         self._plain: dict[bytes, Answer | list[Answer]] = {}
@@ -219,9 +167,7 @@ class Builder:
         self._matched: dict[bytes, list[Answer]] = {}
         self._templates: list[Answer] = []
 
-    def add_exact(
-        self, key: bytes, answer: Answer, policy: Policy | None = None, own: Context | None = None
-    ) -> None:
+    def add_exact(self, key: bytes, answer: Answer, own: Context | None = None) -> None:
         """A route decided by its exact key; `own` is its context when it declares noise of its own."""
         answer.names = self._names.setdefault(answer.names, answer.names)
         table = self._plain
@@ -236,30 +182,24 @@ class Builder:
             known.append(answer)
         else:
             table[key] = [known, answer]
-        self._note(answer, policy)
 
-    def add_matched(self, identity: bytes, answer: Answer, policy: Policy | None = None) -> None:
+    def add_matched(self, identity: bytes, answer: Answer) -> None:
         """A route decided by predicates; `identity` is equal for routes that demand the same."""
         self._matched.setdefault(identity, []).append(answer)
-        self._note(answer, policy)
 
     def add_stored(self, routes: Routes[Answer], names: Iterable[tuple[str, ...]]) -> None:
-        """Exact routes that stay where they are, decided by the service's noise; their conditions are `names`."""
+        """Exact routes that stay where they are, decided by the service's noise; `names`: their conditions."""
         self._stored.append(routes)
         self._names.update({one: one for one in names})
 
     def skip(self, routes: int) -> int:
-        """Leave out so many places in the order of routes; gives the first. For `add_stored`, before it."""
-        first = self._index.size
-        self._index.size += routes
+        """Take so many places in the order of routes; gives the first."""
+        first = self.index.size
+        self.index.size += routes
         return first
 
-    def _note(self, answer: Answer, policy: Policy | None) -> None:
-        answer.order = self.skip(1)
-        answer.policy = policy
-
     def build(self) -> Index:
-        index = self._index
+        index = self.index
         settle = partial(_settled, self._policy, self._service)
         if self._stored:
             index.stored = Recall(self._stored, settle)
@@ -282,6 +222,7 @@ class Builder:
             listed |= {".".join(at[:2]) for at in looked_at(matcher.checks)}
         index.names = frozenset(listed)
         index.predicates.fill(groups)
+        index.turns = {group.identity for group in index.groups_in_memory()}
         return index
 
     def _settle(self, table: dict[bytes, Answer | list[Answer]]) -> Exact:

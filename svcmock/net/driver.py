@@ -22,13 +22,12 @@ from typing import cast
 
 import structlog
 
-from svcmock.engine import Decision, Responder, Unservable
-from svcmock.journal import Entry, Fact, Notes
-from svcmock.net.descriptors import open_body
-from svcmock.net.memo import Memo
+from svcmock.journal import Fact
+from svcmock.net.missed import learn
 from svcmock.net.reset import reset
+from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
-from svcmock.protocol import Ask, Blob, Close, Out, Request, Send, SendFile, Session, Spool, Wake
+from svcmock.protocol import Ask, Blob, Close, Out, Send, SendFile, Session, Spool, Wake
 
 log = structlog.get_logger()
 
@@ -36,99 +35,10 @@ WRITE_AT_ONCE = 256 * 1024
 """Bytes joined into one write before the transport is asked whether it is full."""
 FILE_PIECE = 256 * 1024
 """Bytes read from a body file at a time."""
-JOURNAL_REQUEST_MAX = 64 * 1024
-"""A request larger than this is kept in the journal as its summary."""
 READ_AHEAD = 64 * 1024
 """Bytes taken from a client while its answer is delayed; then it waits too."""
 LINGER = 2.0
 """Seconds that a client we are done with gets to close its side."""
-EXPLAINED_PER_SECOND = 50
-"""Misses whose explanation is worked out at once; beyond it the reply names `svcmock why`."""
-
-
-class Serving:
-    """What the connections of one listener share. `responder` is swapped whole by a reload."""
-
-    def __init__(
-        self,
-        responder: Responder,
-        journal: Notes,
-        spool_folder: Callable[[], Spools],
-    ) -> None:
-        self.responder = responder
-        self.journal = journal
-        self.spools = spool_folder
-        self.memo = Memo(responder.likeness())
-        self.connections: set[Connection] = set()
-        self.refused = 0
-        self.draining = False
-        self._explained_second = 0
-        self._explained = 0
-
-    def replace(self, responder: Responder) -> None:
-        """Serve by these routes from the next request on."""
-        self.responder = responder
-        self.memo = Memo(responder.likeness())
-        others: dict[int, Memo] = {}
-        for connection in self.connections:
-            made = connection.context
-            alike = (made.options, made.pace) == (responder.context.options, responder.context.pace)
-            connection.memo = self.memo if alike else others.setdefault(id(made), Memo())
-
-    def decide(self, request: Request, size: int) -> Decision:
-        """Decide and enter into the journal."""
-        now = time()
-        problem = ""
-        try:
-            decision = self.responder.decide(request)
-            if decision is not None and decision.files:
-                _check_files(decision)
-        except Unservable as error:
-            decision, problem = None, str(error)
-        if decision is None:
-            return self._miss(request, size, now, problem)
-        if size > JOURNAL_REQUEST_MAX:
-            request = self.responder.plugin.summary(request)
-            size = len(request)
-        self.journal.add(now, request, decision.outcome, size)
-        return decision
-
-    def _miss(self, request: Request, size: int, now: float, problem: str) -> Decision:
-        if int(now) != self._explained_second:
-            self._explained_second, self._explained = int(now), 0
-        self._explained += 1
-        explained = self._explained <= EXPLAINED_PER_SECOND
-        ident = self.journal.next_id
-        decision = self.responder.miss(request, ident, explained=explained, problem=problem)
-        kept = self.responder.plugin.summary(request) if size > JOURNAL_REQUEST_MAX else request
-        self.journal.add(now, kept, decision.outcome, min(size, JOURNAL_REQUEST_MAX))
-        # the whole request stays for `svcmock why`, whose own byte limit bounds it
-        self.journal.keep_miss(Entry(ident, now, request, decision.outcome, size))
-        if explained:
-            log.warning(
-                "miss",
-                service=self.responder.service.name,
-                miss=f"m-{ident}",
-                request=self.responder.plugin.summary(self.responder.masked(request)),
-            )
-        return decision
-
-
-def _check_files(decision: Decision) -> None:
-    """Before a head promises their size: whether the files of a reply are as they were. Raises Unservable."""
-    for blob in decision.files:
-        try:
-            # opened, not only looked at: a descriptor must be had for it, too
-            handle = open_body(blob.path)
-            try:
-                size = os.fstat(handle).st_size
-            finally:
-                os.close(handle)
-            why = "" if size >= blob.offset + blob.size else "is shorter than when it was loaded"
-        except OSError as error:
-            why = f"cannot be read: {error.strerror}"
-        if why:
-            raise Unservable(f"route {decision.outcome.route} cannot answer: {blob.path} {why}")
 
 
 class Connection(asyncio.Protocol):
@@ -164,6 +74,8 @@ class Connection(asyncio.Protocol):
         """While `_learn` watches: what was asked and answered."""
         self._rest: object | None = self._session.at_rest
         """The session's, when nothing of ours is under way; else None."""
+        self._farewell = b""
+        """What was written last, when the session had the connection end with it."""
         self._moved = False
         """Whether there was progress since `check_idle` looked."""
         self._progress = self._loop.time()
@@ -195,18 +107,27 @@ class Connection(asyncio.Protocol):
                 self._safely(lambda: self._do(self._session.received(data)))
             return
         memo = self.memo
-        known = memo.known.get((rest, data))
+        known = memo.known.get((rest, data)) or (memo.revive(rest, data) if memo.old else None)
         if known is not None:
             for fact in known.facts:
                 self._note(time(), fact)
             self._write(known.wire)
+            if known.ends:
+                self._close("flush")
             return
         essence = memo.essence(data)
         alike = None if essence is None else memo.alike(rest, essence, data)
         if alike is not None:
             self._note(time(), alike.fact, data)
             self._write(alike.wire)
+            if alike.ends:
+                self._close("flush")
             return
+        if essence is not None and (missed := memo.missed(rest, essence)) is not None:
+            wire = self._serving.miss_again(missed, memo, data)
+            if wire is not None:
+                self._write(wire)
+                return
         self._safely(lambda: self._learn(rest, data, essence))
 
     def eof_received(self) -> bool:
@@ -280,13 +201,24 @@ class Connection(asyncio.Protocol):
             return
         facts: list[Fact] = []
         self._facts = facts
-        wire = self._do(self._session.received(data))
-        if self._facts is facts and wire and self._rest == rest:
+        wire = self._do(self._session.received(data)) or self._farewell
+        ends = bool(self._farewell)
+        if self._facts is facts and wire and (ends or self._rest == rest):
             if again:
-                memo.put(rest, data, wire, tuple(facts))
+                memo.put(rest, data, wire, tuple(facts), ends=ends)
             if like and essence is not None and len(facts) == 1:
-                memo.put_alike(rest, essence, data, wire, facts[0])
+                memo.put_alike(rest, essence, data, wire, facts[0], ends=ends)
+        elif like and essence is not None and self._rest == rest:
+            self._learn_miss(rest, data, essence)
         self._facts = None
+
+    def _learn_miss(self, rest: object, data: bytes, essence: bytes) -> None:
+        memo, ident = self.memo, self._serving.journal.next_id
+        known = memo.missed(rest, essence)
+        if known is None or not known.fits(ident):
+            missed = learn(self._serving.responder, self.context, rest, data, ident)
+            if missed is not None:
+                memo.put_missed(rest, essence, missed)
 
     def _do(self, outs: Iterable[Out]) -> bytes:
         """Carry out `outs` in order, as far as the client takes them. Gives what the last write wrote."""
@@ -339,8 +271,9 @@ class Connection(asyncio.Protocol):
                     self._spools = self._serving.spools()
                 self._spools.append(token, data)
             case Close(how):
-                self._forget()
-                self._flush()
+                if how != "flush" or self._queue:
+                    self._forget()
+                self._farewell = self._flush()
                 self._close(how)
             case _:
                 self._forget()

@@ -2,18 +2,21 @@
 
 Bounded in entries and bytes. Requests that are never sent twice must neither grow it nor push out those
 that are: an entry is made at the second sight of its bytes, and first sights are remembered as hashes only.
-A full memory takes nothing more, so that many hot requests do not push out one another; it starts anew when
-so many others were sent twice that what it holds is probably of yesterday.
+A full memory takes nothing more, so that many hot requests do not push out one another. When it has turned many
+away it sweeps: it forgets what nobody has asked for since the sweep before. Entries are in two generations for
+that. A sweep drops the old one and makes the young one old, a hit makes an old entry young again, and a hit on
+a young one writes nothing.
 
 Beside whole requests it remembers essences, where the protocol has a `Likeness`: what a request is without
 what decides nothing. Such a hit knows the reply; the request for the journal is the one that was sent.
 """
 
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from svcmock.journal import Fact
+from svcmock.net.missed import Missed
 from svcmock.protocol import Likeness
 
 MAX_ENTRIES = 4096
@@ -21,15 +24,21 @@ MAX_BYTES = 16 * 2**20
 MAX_REQUEST = 4096
 MAX_REPLY = 128 * 1024
 MAX_SIGHTS = 16384
-MAX_TURNED_AWAY = 65536
-"""Second sights that a full memory turns away before it starts anew."""
+MAX_TURNED_AWAY = 4096
+"""Second sights that a full memory turns away before it sweeps."""
+
+T = TypeVar("T")
+Key: TypeAlias = tuple[Any, bytes]
+"""`at_rest`, and the bytes or the essence that came then."""
 
 
 class Known(Struct, frozen=True):
-    """`facts`: for the journal, each request that the bytes held."""
+    """`facts`: for the journal, each request in the bytes. `ends`: the connection ends with the reply."""
 
     wire: bytes
     facts: tuple[Fact, ...]
+    cost: int
+    ends: bool
 
 
 class Alike(Struct):
@@ -38,39 +47,57 @@ class Alike(Struct):
     wire: bytes
     fact: Fact
     last: bytes
+    cost: int
+    ends: bool
 
 
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
-    __slots__ = ("_alike", "_bytes", "_full", "_sights", "_turned_away", "known", "likeness")
+    __slots__ = (
+        *("_alike", "_bytes", "_missed", "_old_alike", "_old_missed", "_sights", "_turned_away"),
+        *("known", "likeness", "old"),
+    )
 
     def __init__(self, likeness: Likeness | None = None) -> None:
         self.likeness = likeness
-        self.known: dict[tuple[Any, bytes], Known] = {}
-        """By `(at_rest, bytes)`. Read on the path of every request, so without a call."""
-        self._alike: dict[tuple[Any, bytes], Alike] = {}
+        self.known: dict[Key, Known] = {}
+        """By bytes. Read on the path of every request, so without a call."""
+        self.old: dict[Key, Known] = {}
+        """What was not asked for since the last sweep; `revive` is for one that is now."""
+        self._alike: dict[Key, Alike] = {}
+        self._old_alike: dict[Key, Alike] = {}
+        self._missed: dict[Key, Missed] = {}
+        self._old_missed: dict[Key, Missed] = {}
         self._sights: set[int] = set()
         self._bytes = 0
-        self._full = False
         self._turned_away = 0
 
+    def revive(self, rest: object, data: bytes) -> Known | None:
+        """What is known of these bytes, if it is old; young from now on."""
+        return _revive((rest, data), self.old, self.known)
+
     def essence(self, data: bytes) -> bytes | None:
-        """What `alike` and `put_alike` go by; None where only the bytes themselves count."""
+        """What `alike`, `missed` and what puts them go by; None where only the bytes themselves count."""
         if self.likeness is None or len(data) > MAX_REQUEST:
             return None
         return self.likeness.essence(data)
 
     def alike(self, rest: object, essence: bytes, data: bytes) -> Alike | None:
         """What is known of these bytes from others with the same essence."""
-        found = self._alike.get((rest, essence))
+        found = self._alike.get((rest, essence)) or _revive((rest, essence), self._old_alike, self._alike)
         if found is not None:
             if found.last != data:
                 found.last = data
             elif self.likeness is not None and self._takes_more():
                 request = self.likeness.request(found.fact.request, data)
-                self.put(rest, data, found.wire, (Fact(request, found.fact.outcome, len(data)),))
+                fact = Fact(request, found.fact.outcome, len(data))
+                self.put(rest, data, found.wire, (fact,), ends=found.ends)
         return found
+
+    def missed(self, rest: object, essence: bytes) -> Missed | None:
+        """What bytes with this essence get, if they miss."""
+        return self._missed.get((rest, essence)) or _revive((rest, essence), self._old_missed, self._missed)
 
     def wants(self, rest: object, data: bytes) -> bool:
         """Whether the outcome of these bytes, seen now, is worth remembering."""
@@ -84,37 +111,61 @@ class Memo:
         self._sights.add(sight)
         return False
 
-    def put(self, rest: object, data: bytes, wire: bytes, facts: tuple[Fact, ...]) -> None:
+    def put(
+        self, rest: object, data: bytes, wire: bytes, facts: tuple[Fact, ...], *, ends: bool = False
+    ) -> None:
         """Remember, unless it is too large or there is no room."""
-        if self._has_room(len(data) + len(wire), wire):
-            self.known[rest, data] = Known(wire, facts)
+        cost = len(data) + len(wire)
+        if self._has_room(cost, wire):
+            self.known[rest, data] = Known(wire, facts, cost, ends)
 
-    def put_alike(self, rest: object, essence: bytes, data: bytes, wire: bytes, fact: Fact) -> None:
+    def put_alike(
+        self, rest: object, essence: bytes, data: bytes, wire: bytes, fact: Fact, *, ends: bool = False
+    ) -> None:
         """Remember of one request, `data`, what holds for all with this essence."""
-        if self.likeness is not None and self._has_room(len(essence) + len(data) + len(wire), wire):
+        cost = len(essence) + len(data) + len(wire)
+        if self.likeness is not None and self._has_room(cost, wire):
             known = Fact(fact.request, fact.outcome, 0, self.likeness.request)
-            self._alike[rest, essence] = Alike(wire, known, data)
+            self._alike[rest, essence] = Alike(wire, known, data, cost, ends)
+
+    def put_missed(self, rest: object, essence: bytes, missed: Missed) -> None:
+        """Remember what misses, and so does all with this essence."""
+        before = self._missed.pop((rest, essence), None)
+        self._bytes -= 0 if before is None else before.cost
+        if self._has_room(missed.cost, b""):
+            self._missed[rest, essence] = missed
 
     def _has_room(self, cost: int, wire: bytes) -> bool:
-        if len(wire) > MAX_REPLY or self._full:
-            return False
-        if len(self) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
-            self._full = True
+        if len(wire) > MAX_REPLY or len(self) >= MAX_ENTRIES or self._bytes + cost > MAX_BYTES:
             return False
         self._bytes += cost
         return True
 
     def _takes_more(self) -> bool:
-        if not self._full:
+        if len(self) < MAX_ENTRIES and self._bytes <= MAX_BYTES - MAX_REPLY - 2 * MAX_REQUEST:
             return True
         self._turned_away += 1
         if self._turned_away < MAX_TURNED_AWAY:
             return False
-        self.known.clear()
-        self._alike.clear()
-        self._bytes = self._turned_away = 0
-        self._full = False
-        return True
+        self._turned_away = 0
+        self._sweep()
+        return len(self) < MAX_ENTRIES
+
+    def _sweep(self) -> None:
+        """Forget what is old, and make old what is young."""
+        for dropped in (self.old, self._old_alike, self._old_missed):
+            self._bytes -= sum(entry.cost for entry in dropped.values())
+        self.old, self.known = self.known, {}
+        self._old_alike, self._alike = self._alike, {}
+        self._old_missed, self._missed = self._missed, {}
 
     def __len__(self) -> int:
-        return len(self.known) + len(self._alike)
+        young = len(self.known) + len(self._alike) + len(self._missed)
+        return young + len(self.old) + len(self._old_alike) + len(self._old_missed)
+
+
+def _revive(key: Key, old: dict[Key, T], young: dict[Key, T]) -> T | None:
+    found = old.pop(key, None) if old else None
+    if found is not None:
+        young[key] = found
+    return found

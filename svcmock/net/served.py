@@ -9,8 +9,9 @@ from svcmock.engine import Responder
 from svcmock.journal import Notes
 from svcmock.model import Service
 from svcmock.net.ca import Ca
-from svcmock.net.driver import Connection, Serving
+from svcmock.net.driver import Connection
 from svcmock.net.listener import Listener
+from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
 from svcmock.net.tls import service_context
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from svcmock import engine
 from svcmock.engine import Responder
 from svcmock.matching import explain as explain_module
 from svcmock.protocol import Difference, Explanation, Near
@@ -376,6 +377,40 @@ def test_a_route_whose_body_is_gone_is_not_near(tmp_path: Path) -> None:
     assert_consistent(explanation, 1)
 
 
+def test_a_body_that_goes_after_an_explanation_is_not_near_in_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "routes"
+    folder.mkdir()
+    (folder / "b.bin").write_bytes(b"body")
+    route = {"request": {"method": "PUT", "path": "/f", "body": {"file": "b.bin"}}, "respond": {}}
+    served = responder(tmp_path, route)
+    asked = request("/f", "PUT", body=b"other", kind="text/plain")
+    assert len(served.explain(asked, 1).nearest) == 1
+    (folder / "b.bin").unlink()
+    assert served.explain(asked, 1).nearest == ()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(ROUTES, st.lists(REQUESTS, min_size=2, max_size=4))
+def test_what_was_explained_before_makes_no_difference(
+    tmp_path: Path, routes: list[Any], asked: list[Request]
+) -> None:
+    used = responder(tmp_path, *routes)
+    explained = [used.explain(each, 1) for each in asked]
+    assert explained == [responder(tmp_path, *routes).explain(each, 1) for each in asked]
+
+
+def test_what_routes_demand_is_remembered_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MAX_DEMANDS", 3)
+    long = "x" * engine.DEMAND_MAX
+    served = responder(tmp_path, *[post({"n": n}) for n in range(8)], post({"long": long}))
+    first = served.explain(sent({"n": "none"}), 1)
+    assert 0 < len(served._demands) <= 3
+    assert not any(long in str(want) for want in served._demands.values())
+    assert served.explain(sent({"n": "none"}), 1) == first
+
+
 @pytest.mark.parametrize("kind", ["exact", "match", "query"])
 def test_among_very_many_routes_few_are_read_and_the_near_one_is_found(tmp_path: Path, kind: str) -> None:
     count = 20_000
@@ -389,13 +424,13 @@ def test_among_very_many_routes_few_are_read_and_the_near_one_is_found(tmp_path:
     served = responder(tmp_path, {"request": {"path": "/zzz"}, "respond": {}})
     asked = {"exact": "/u/07777?x=1", "match": "/u/07777/y?k=2", "query": "/u?id=07777&z=1"}[kind]
     read = []
-    original = served.read
+    original = served._read
 
-    def counted(answer: Any) -> Any:
+    def counted(answer: Any, files: Any) -> Any:
         read.append(answer)
-        return original(answer)
+        return original(answer, files)
 
-    served.read = counted  # type: ignore[method-assign]
+    served._read = counted  # type: ignore[method-assign]
     explanation = served.explain(request(asked), 1)
     assert explanation.nearest[0].route == "routes/many.jsonl:7778"
     assert len(read) <= explain_module.MAX_CANDIDATES + explain_module.MAX_NEAREST

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.matching import index as index_module
-from svcmock.matching.index import Answer, Builder, Found, Group, Index, Split, equality_key
+from svcmock.matching.answers import Answer, Found, Group
+from svcmock.matching.index import Builder, Index, Split, equality_key
 from svcmock.matching.predicates import compile_match
+from svcmock.matching.recall import count_keys, near_keys
 from svcmock.model import Policy
 from svcmock.noise import Noise
 from svcmock.protocol import Blob, Context, Invalid
@@ -52,13 +54,15 @@ def _add(
     builder: Builder, place: int, entry: Compiled, context_for: Callable[[tuple[str, ...]], Context]
 ) -> None:
     answer = Answer("r.json", place, entry.doc, entry.names, entry.values)
+    answer.order = builder.skip(1)
+    answer.policy = entry.policy
     if entry.key:
         own = context_for(entry.ignore) if entry.ignore else None
-        builder.add_exact(entry.key, answer, entry.policy, own)
+        builder.add_exact(entry.key, answer, own)
         return
     answer.matcher, wrong = compile_match(unpacked(entry.match), template_field="path", template_separator="/")
     assert wrong == []
-    builder.add_matched(entry.match, answer, entry.policy)
+    builder.add_matched(entry.match, answer)
 
 
 def places(found: Found | None) -> list[int]:
@@ -416,12 +420,13 @@ def test_near_keys_are_bounded_and_begin_with_the_own_address() -> None:
         ]
     )
     key = plugin.key(request("/b?zzz=1"), CONTEXT)
-    addresses = [near.partition(b"\0")[0] for near in index.near_keys(key, 10)]
+    keys = index.sorted_keys()
+    addresses = [near.partition(b"\0")[0] for near in near_keys(keys, key, 10)]
     assert addresses[0] == b"/b"
     assert sorted(addresses) == sorted(near.partition(b"\0")[0] for near in index.keys)
-    assert len(list(index.near_keys(key, 2))) == 2
-    assert index.count_keys(b"/b") == 2
-    assert list(build([]).near_keys(key, 5)) == []
+    assert len(list(near_keys(keys, key, 2))) == 2
+    assert count_keys(keys, b"/b") == 2
+    assert list(near_keys(build([]).sorted_keys(), key, 5)) == []
 
 
 def test_near_routes_begin_with_those_that_agree_on_most() -> None:

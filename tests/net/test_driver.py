@@ -11,9 +11,11 @@ import uvloop
 
 from svcmock.journal import Journal
 from svcmock.net import driver
-from svcmock.net.driver import Connection, Serving
+from svcmock.net import serving as serving_module
+from svcmock.net.driver import Connection
+from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
-from tests.net.wire import HIGH, Wire
+from tests.net.wire import HIGH, Wire, connections, noted
 from tests.routes import responder
 
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
@@ -175,7 +177,7 @@ def test_over_a_real_socket_a_slow_reader_gets_every_byte(run: Run, tmp_path: Pa
         got = most = 0
         while data := await loop.sock_recv(client, 100_000):
             got += len(data)
-            for connection in shop.connections:
+            for connection in connections(shop):
                 most = max(most, connection._transport.get_write_buffer_size())
         client.close()
         server.close()
@@ -350,7 +352,7 @@ def test_one_that_waits_for_us_is_left_alone(run: Run, tmp_path: Path) -> None:
 
 def test_a_flood_of_misses_is_answered_without_working_out_each(run: Run, tmp_path: Path) -> None:
     shop = serving(tmp_path, late("/", "0s"))
-    count = 3 * driver.EXPLAINED_PER_SECOND
+    count = 3 * serving_module.EXPLAINED_PER_SECOND
 
     async def work() -> bytes:
         wire = Wire(shop)
@@ -360,9 +362,9 @@ def test_a_flood_of_misses_is_answered_without_working_out_each(run: Run, tmp_pa
 
     told = run(work)
     assert told.count(b"HTTP/1.1 501") == count
-    assert driver.EXPLAINED_PER_SECOND <= told.count(b'"nearest"') < count
+    assert serving_module.EXPLAINED_PER_SECOND <= told.count(b'"nearest"') < count
     assert told.count(b"svcmock why m-") == count
-    assert shop.journal.misses == {"shop": count}
+    assert noted(shop).misses == {"shop": count}
 
 
 def test_a_route_that_cannot_answer_is_a_miss_that_says_why(run: Run, tmp_path: Path) -> None:
@@ -381,14 +383,14 @@ def test_a_route_that_cannot_answer_is_a_miss_that_says_why(run: Run, tmp_path: 
 
 def test_a_large_request_is_kept_in_the_journal_as_its_summary(run: Run, tmp_path: Path) -> None:
     shop = serving(tmp_path, {"match": {"path": "/up"}, "respond": {}})
-    body = b"x" * (driver.JOURNAL_REQUEST_MAX + 1)
+    body = b"x" * (serving_module.JOURNAL_REQUEST_MAX + 1)
 
     async def work() -> None:
         wire = Wire(shop)
         await wire.send(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
     run(work)
-    (entry,) = shop.journal.since(0, 10)
+    (entry,) = noted(shop).since(0, 10)
     assert entry.request == "POST /up"
 
 

@@ -80,9 +80,10 @@ def test_why_an_address_cannot_be_listened_on_is_told() -> None:
 
 def test_a_socket_that_is_handed_over_goes_on_without_a_gap() -> None:
     async def run() -> list[bytes]:
-        first = Listener(bind(Tcp("127.0.0.1", 0)), Hello)
+        held = bind(Tcp("127.0.0.1", 0))
+        first = Listener(held.dup(), Hello)
         await first.start()
-        second = Listener(first.duplicate(), Hello)
+        second = Listener(held, Hello)
         await second.start()
         assert first.address == second.address
         await first.stop()

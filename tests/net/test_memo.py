@@ -1,6 +1,9 @@
 """The memory of pure functions of bytes: what it takes, its bounds, and that nobody can tell it is there."""
 
 import asyncio
+import random
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,8 @@ from hypothesis import strategies as st
 
 from svcmock.journal import Fact, Journal, Outcome
 from svcmock.net import memo as memo_module
-from svcmock.net.driver import Serving
 from svcmock.net.memo import MAX_BYTES, MAX_ENTRIES, MAX_REPLY, MAX_REQUEST, MAX_SIGHTS, Memo
+from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
 from svcmock.turns import LocalTurns
 from tests.net.wire import Wire
@@ -68,18 +71,71 @@ def test_more_hot_requests_than_fit_do_not_push_out_one_another() -> None:
     assert hits >= 2 * MAX_ENTRIES
 
 
-def test_a_full_memory_starts_anew_when_the_world_has_moved_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def ask(memo: Memo, data: bytes, wire: bytes = b"wire") -> bool:
+    """One request as the driver handles it; gives whether it was remembered."""
+    if (0, data) in memo.known or memo.revive(0, data) is not None:
+        return True
+    if memo.wants(0, data):
+        memo.put(0, data, wire, FACTS)
+    return False
+
+
+def test_a_full_memory_forgets_what_nobody_asks_for_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memo_module, "MAX_TURNED_AWAY", 100)
     memo = Memo()
     for number in range(MAX_ENTRIES + 1):
         memo.put(0, b"old %d" % number, b"wire", FACTS)
-    for number in range(200):
-        data = b"new %d" % number
-        assert not memo.wants(0, data)
-        if memo.wants(0, data):
-            memo.put(0, data, b"wire", FACTS)
-    assert memo.known.get((0, b"new 150")) is not None
-    assert memo.known.get((0, b"old 1")) is None
+    for number in range(300):
+        assert ask(memo, b"old 7")
+        for _ in range(2):
+            ask(memo, b"new %d" % number)
+    assert ask(memo, b"new 299")
+    assert ask(memo, b"old 7")
+    assert not ask(memo, b"old 8")
+
+
+def _once() -> Iterator[bytes]:
+    return (b"attack %d" % number for number in count())
+
+
+def _twice() -> Iterator[bytes]:
+    return (b"attack %d" % (number // 2) for number in count())
+
+
+def _long() -> Iterator[bytes]:
+    return (b"%0*d" % (MAX_REQUEST, number // 2) for number in count())
+
+
+@pytest.mark.parametrize("first", [0, 100_000])
+@pytest.mark.parametrize("attack", [_once, _twice, _long])
+def test_attackers_neither_push_out_what_is_hot_nor_keep_it_from_being_remembered(
+    attack: Callable[[], Iterator[bytes]], first: int
+) -> None:
+    memo, attacks, chance = Memo(), attack(), random.Random(7)
+    for data in islice(attacks, first):
+        ask(memo, data, b"w" * 2000)
+    for part in range(6):
+        hits = 0
+        for data in islice(attacks, 10_000):
+            ask(memo, data, b"w" * 2000)
+            hits += ask(memo, b"hot %d" % chance.randrange(500))
+        assert len(memo) <= MAX_ENTRIES
+        assert memo._bytes <= MAX_BYTES
+        if part >= 3:  # those that are hot have come twice since there was room again
+            assert hits >= 9_500
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.sampled_from([1, 5, MAX_REPLY // 2, MAX_REPLY + 1]))))
+def test_its_bytes_are_those_of_its_entries(asked: list[tuple[int, int]]) -> None:
+    memo = Memo()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memo_module, "MAX_ENTRIES", 6)
+        patched.setattr(memo_module, "MAX_TURNED_AWAY", 3)
+        for number, size in asked:
+            ask(memo, b"%d" % number, b"w" * size)
+            entries = [*memo.known.items(), *memo.old.items()]
+            assert memo._bytes == sum(len(data) + len(known.wire) for (_, data), known in entries)
+            assert len(memo) == len(entries) <= 6
 
 
 # --- what is remembered through a connection ----------------------------------------------------------
@@ -217,7 +273,7 @@ async def play(served: list[Any], folder: Path, steps: list[Any], memory: type[M
                     connection.memo = serving.memo
         else:
             await wires[step[0]].send(step[1])
-    everything = [wire.written for wire in (*gone, *wires)]
+    everything = [(wire.written, wire.transport.eof, wire.transport.closed) for wire in (*gone, *wires)]
     for wire in (*gone, *wires):
         wire.end()
     noted = [(e.id, e.request, e.outcome, e.size) for e in journal.since(0, 10_000)]

@@ -9,6 +9,7 @@ from svcmock.journal import Journal
 from svcmock.model import Tcp
 from svcmock.net.listener import bind
 from svcmock.net.served import Served
+from tests.net.wire import connections, noted
 from tests.routes import responder
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -33,7 +34,7 @@ def test_answers_under_way_arrive_before_the_end_and_nobody_new_gets_in(tmp_path
         await served.start()
         (busy, writer), (idle, other) = await dialled(served), await dialled(served)
         writer.write(GET % b"/slow")
-        while not served.serving.journal.hits:  # noqa: ASYNC110  the request is taken
+        while not noted(served.serving).hits:  # noqa: ASYNC110  the request is taken
             await asyncio.sleep(0.002)
         stopping = asyncio.create_task(served.stop())
         answers = await asyncio.wait_for(busy.read(), 10), await asyncio.wait_for(idle.read(), 10)
@@ -54,7 +55,7 @@ def test_a_client_that_waits_longer_than_the_drain_is_cut_off(tmp_path: Path) ->
         await served.start()
         reader, writer = await dialled(served)
         writer.write(GET % b"/never")
-        while not served.serving.journal.hits:  # noqa: ASYNC110  the request is taken
+        while not noted(served.serving).hits:  # noqa: ASYNC110  the request is taken
             await asyncio.sleep(0.002)
         await asyncio.wait_for(served.stop(), 10)
         try:
@@ -75,7 +76,7 @@ def test_idle_clients_are_looked_at_by_the_service_limit(tmp_path: Path) -> None
         await served.start()
         reader, writer = await dialled(served)
         writer.write(GET[:10])
-        while not any(c._session.at_rest is None for c in served.serving.connections):  # noqa: ASYNC110
+        while not any(c._session.at_rest is None for c in connections(served.serving)):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         for later in (0, 6):
             served.check_idle(asyncio.get_running_loop().time() + later)

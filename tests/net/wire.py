@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any
 
-from svcmock.net.driver import Connection, Serving
+from svcmock.journal import Journal
+from svcmock.net.driver import Connection
+from svcmock.net.serving import Serving
 
 HIGH = 64 * 1024
 
@@ -107,3 +109,14 @@ class Wire:
         if not self.transport.closed:
             self.transport.closed = "lost"
             self.connection.connection_lost(None)
+
+
+def noted(serving: Serving) -> Journal:
+    """What a serving writes into, to be read."""
+    assert isinstance(serving.journal, Journal)
+    return serving.journal
+
+
+def connections(serving: Serving) -> list[Connection]:
+    """Its clients as what they are."""
+    return [client for client in serving.connections if isinstance(client, Connection)]

@@ -58,7 +58,8 @@ class Likeness:
             return None
         return b"\r\n".join(kept + rest if rest else kept)
 
-    def request(self, alike: Request, data: bytes) -> Request:
+    @staticmethod
+    def request(alike: Request, data: bytes) -> Request:
         block = data[data.index(b"\r\n") + 2 : data.index(b"\r\n\r\n") + 2]
         return Request(alike.method, alike.target, alike.version, block, alike.body, alike.trailers)
 

@@ -6,18 +6,20 @@ explanation quotes has been masked by whoever made it: no credential is known he
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from svcmock.protocol import Explanation
-from svcmock_protocols.http.codec import with_head
+from svcmock_protocols.http.codec import bodiless, with_head
 from svcmock_protocols.http.documents import REASONS
 from svcmock_protocols.http.messages import Options, Reply
 
 _JSON = b"Content-Type: application/json\r\n"
 _TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 _RETRY = b"Retry-After: 1\r\n"
+_UNSEEN = re.compile("[^!-~]")
 
 
 def _fault(status: int, block: bytes = b"") -> Reply:
@@ -45,8 +47,12 @@ def miss(explanation: Explanation, options: object) -> Reply:
     """The reply that carries `explanation`; its status is the option `miss_status`."""
     status = options.miss_status if isinstance(options, Options) else Options().miss_status
     label = b"X-Svcmock-Miss: %b\r\n" % _visible(explanation.miss)
-    reason = REASONS.get(status, "").encode()
-    return with_head(Reply(status=status, reason=reason, block=_JSON + label, body=_as_json(explanation)))
+    reason, block, body = REASONS.get(status, "").encode(), _JSON + label, _as_json(explanation)
+    if bodiless(b"", status):
+        return with_head(Reply(status=status, reason=reason, block=block, body=body))
+    # what `with_head` would find out about this block is known, and misses may come as fast as hits
+    head = b"HTTP/1.1 %d %b\r\n%bContent-Length: %d\r\n\r\n" % (status, reason, block, len(body))
+    return Reply(status=status, reason=reason, block=block, body=body, head=head, plain=True)
 
 
 def _as_json(explanation: Explanation) -> bytes:
@@ -60,4 +66,4 @@ def _as_json(explanation: Explanation) -> bytes:
 
 def _visible(label: str) -> bytes:
     """What can stand in a header."""
-    return "".join(char if "!" <= char <= "~" else "?" for char in label).encode()
+    return _UNSEEN.sub("?", label).encode()

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus, unquote_to_bytes
 
 from msgspec.structs import replace
 
-from svcmock_protocols.http.codec import field_of, index, values
+from svcmock_protocols.http.codec import field_of, values
 from svcmock_protocols.http.coding import coding_of, decode, encode
 from svcmock_protocols.http.credentials import (
     SECRET_MIN,
@@ -37,7 +37,8 @@ from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
 MAX_SECRETS = 256
 """Credentials of one exchange that are looked for everywhere; with more of them it is not recorded."""
 _TOKENS = re.compile(rb"svcmock-[a-z2-7]{24}")
-_SAMPLE = b"svcmock-" + b"a" * 24
+_MARK = b"svcmock-"
+_SAMPLE = _MARK + b"a" * 24
 _MEMO_BYTES = 2048
 """Blocks up to this size are remembered: what is remembered is bounded, whatever clients send."""
 
@@ -100,16 +101,15 @@ def redact_request(request: Request, token: Token, known: Rules | None = None) -
 
 def _all_alike(request: Request, token: Token) -> Request:
     """Tokens that a recording holds outside the places of credentials, where their secrets were echoed."""
+    if not request.body and _MARK not in request.target and _MARK not in request.block:
+        return request
 
     def find(text: bytes) -> list[Edit]:
         return [(*match.span(), token(match[0])) for match in _TOKENS.finditer(text)]
 
     edited = _edit_body(request, find)
-    block, target = (
-        apply_edits(edited.block, find(edited.block)),
-        apply_edits(edited.target, find(edited.target)),
-    )
-    return replace(edited, block=block, target=target)
+    block = apply_edits(edited.block, find(edited.block))
+    return replace(edited, block=block, target=apply_edits(edited.target, find(edited.target)))
 
 
 def redact_reply(
@@ -186,9 +186,11 @@ def _hide_interim(interim: Interim, token: Token, found: Found, known: Rules) ->
 
 
 def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -> _Message:
-    kinds = values(message.block, b"content-type")
-    kind = kinds[0].lower() if kinds else b""
-    edited = _edit_body(message, lambda plain: member_edits(plain, kind, token, found, known))
+    edited = message
+    if message.body:  # most requests have none, and need no parsing of their fields
+        kinds = values(message.block, b"content-type")
+        kind = kinds[0].lower() if kinds else b""
+        edited = _edit_body(message, lambda plain: member_edits(plain, kind, token, found, known))
     block = _hide_block(edited.block, token, found, known)
     trailers = _hide_block(edited.trailers, token, found, known)
     if block == edited.block and trailers == edited.trailers:
@@ -197,15 +199,13 @@ def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -
 
 
 def _hide_block(block: bytes, token: Token, found: Found, known: Rules) -> bytes:
-    if not block or known.looked_into.isdisjoint(index(block)):
+    if not block:
         return block
     hide_line = _hide_line if len(block) <= _MEMO_BYTES else _hide_line.__wrapped__
-    lines = []
-    for line in block.split(b"\r\n"):
-        hidden, noted = hide_line(line, token, known)
-        lines.append(hidden)
+    hidden = [hide_line(line, token, known) for line in block.split(b"\r\n")]
+    for _, noted in hidden:
         found.update(noted)
-    return b"\r\n".join(lines)
+    return b"\r\n".join([line for line, _ in hidden])
 
 
 @lru_cache(maxsize=2048)

@@ -2,8 +2,12 @@
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from svcmock.protocol import Difference, Explanation, Near, Stage
-from svcmock_protocols.http.messages import Options
+from svcmock_protocols.http.codec import with_head
+from svcmock_protocols.http.messages import Options, Reply
 from svcmock_protocols.http.miss import miss
 
 
@@ -53,3 +57,9 @@ def test_a_lone_surrogate_from_a_json_body_is_escaped():
 
 def test_the_id_cannot_break_the_head():
     assert b"X-Svcmock-Miss: a??b\r\n" in miss(explanation(label="a\r\nb"), Options()).head
+
+
+@given(st.integers(200, 599), st.text(max_size=20), st.text(max_size=20))
+def test_its_head_is_that_of_any_reply(status, label, got):
+    made = miss(explanation(got, label), Options(miss_status=status))
+    assert made == with_head(Reply(made.status, made.reason, made.block, made.body))

@@ -36,6 +36,7 @@ def get(block: bytes, target: bytes = b"/", body: bytes = b"") -> Request:
 
 SECRET = b"hunter2-hunter2"
 T = token(SECRET)
+ANY = b"svcmock-any"
 JSON = b"Content-Type: application/json\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 
@@ -228,6 +229,40 @@ def test_without_the_key_a_recorded_request_and_a_live_one_are_alike() -> None:
     recorded = redact_request(live, token)
     assert redact_request(recorded, keyless) == redact_request(live, keyless)
     assert redact_request(live, keyless).target == b"/auth/svcmock-any?api_key=svcmock-any"
+
+
+LINES = (
+    b"Accept: a",
+    b"X-Id: 1",
+    b"Cookie: a=",
+    b"Authorization: Basic Zm9vOmJhcmJhcg==",
+    b"AUTHORIZATION:Bearer abcdefghijkl",
+    b"Referer: /?password=abcdefghijkl",
+    b"Referer: /",
+)
+
+
+@given(st.lists(st.sampled_from(LINES)))
+def test_each_line_of_a_block_is_hidden_by_itself(lines: list[bytes]) -> None:
+    whole = redact_request(get(b"".join(line + b"\r\n" for line in lines)), token).block
+    assert whole == b"".join(redact_request(get(line + b"\r\n"), token).block for line in lines)
+    assert b"abcdefghijkl" not in whole
+
+
+@pytest.mark.parametrize("place", ["target", "block", "body", "coded"])
+def test_without_the_key_a_token_that_was_echoed_is_found_in_every_place(place: str) -> None:
+    token_of_a_key = b"svcmock-" + b"q" * 24
+    coded = gzip.compress(token_of_a_key, mtime=0)
+    echoed = {
+        "target": get(b"", b"/" + token_of_a_key),
+        "block": get(b"X-Echo: " + token_of_a_key + b"\r\n"),
+        "body": get(b"", body=token_of_a_key),
+        "coded": get(b"Content-Encoding: gzip\r\n", body=coded),
+    }[place]
+    alike = redact_request(echoed, lambda secret: ANY if secret else b"")
+    body = gzip.decompress(alike.body) if place == "coded" else alike.body  # type: ignore[arg-type]
+    assert token_of_a_key not in alike.target + alike.block + body
+    assert ANY in alike.target + alike.block + body
 
 
 def test_short_credentials_are_not_looked_for_elsewhere() -> None:

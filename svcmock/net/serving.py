@@ -1,0 +1,136 @@
+"""What the connections of one listener share: the routes, the memory of answers, the journal.
+
+Decides what becomes of a request beyond its answer: what is noted, and how much a miss may cost.
+"""
+
+import os
+from collections.abc import Callable
+from time import time
+from typing import Protocol
+
+import structlog
+
+from svcmock.engine import Decision, Responder, Unservable
+from svcmock.journal import Entry, Notes
+from svcmock.net.descriptors import open_body
+from svcmock.net.memo import Memo
+from svcmock.net.missed import Missed
+from svcmock.net.spool import Spools
+from svcmock.protocol import Context, Request
+
+log = structlog.get_logger()
+
+JOURNAL_REQUEST_MAX = 64 * 1024
+"""A request larger than this is kept in the journal as its summary."""
+EXPLAINED_PER_SECOND = 50
+"""Misses whose explanation is worked out at once; beyond it the reply names `svcmock why`."""
+
+
+class Client(Protocol):
+    """A connection. `context` is what its session was made with; `memo` what it may answer from."""
+
+    context: Context
+    memo: Memo
+
+    def check_idle(self, now: float, idle: float) -> None: ...
+    def drain(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+class Serving:
+    """What the connections of one listener share. `responder` is swapped whole by a reload."""
+
+    def __init__(
+        self,
+        responder: Responder,
+        journal: Notes,
+        spool_folder: Callable[[], Spools],
+    ) -> None:
+        self.responder = responder
+        self.journal = journal
+        self.spools = spool_folder
+        self.memo = Memo(responder.likeness())
+        self.connections: set[Client] = set()
+        self.refused = 0
+        self.draining = False
+        self._explained_second = 0
+        self._explained = 0
+
+    def replace(self, responder: Responder) -> None:
+        """Serve by these routes from the next request on."""
+        self.responder = responder
+        self.memo = Memo(responder.likeness())
+        others: dict[int, Memo] = {}
+        for connection in self.connections:
+            made = connection.context
+            alike = (made.options, made.pace) == (responder.context.options, responder.context.pace)
+            connection.memo = self.memo if alike else others.setdefault(id(made), Memo())
+
+    def decide(self, request: Request, size: int) -> Decision:
+        """Decide and enter into the journal."""
+        now = time()
+        problem = ""
+        try:
+            decision = self.responder.decide(request)
+            if decision is not None and decision.files:
+                _check_files(decision)
+        except Unservable as error:
+            decision, problem = None, str(error)
+        if decision is None:
+            return self._miss(request, size, now, problem)
+        if size > JOURNAL_REQUEST_MAX:
+            request = self.responder.plugin.summary(request)
+            size = len(request)
+        self.journal.add(now, request, decision.outcome, size)
+        return decision
+
+    def miss_again(self, missed: Missed, memo: Memo, data: bytes) -> bytes | None:
+        """What a request alike one that missed gets, noted in the journal; None while misses are explained."""
+        now, ident = time(), self.journal.next_id
+        if memo.likeness is None or not missed.fits(ident) or not self._no_more_explained(now):
+            return None
+        request, size = memo.likeness.request(missed.request, data), len(data)
+        self.journal.add(now, request, missed.outcome, size)
+        self.journal.keep_miss(Entry(ident, now, request, missed.outcome, size))
+        return missed.wire(ident)
+
+    def _no_more_explained(self, now: float) -> bool:
+        """Whether as many misses of this second were explained as may be."""
+        if int(now) != self._explained_second:
+            self._explained_second, self._explained = int(now), 0
+        return self._explained >= EXPLAINED_PER_SECOND
+
+    def _miss(self, request: Request, size: int, now: float, problem: str) -> Decision:
+        explained = not self._no_more_explained(now)
+        self._explained += 1
+        ident = self.journal.next_id
+        decision = self.responder.miss(request, ident, explained=explained, problem=problem)
+        kept = self.responder.plugin.summary(request) if size > JOURNAL_REQUEST_MAX else request
+        self.journal.add(now, kept, decision.outcome, min(size, JOURNAL_REQUEST_MAX))
+        # the whole request stays for `svcmock why`, whose own byte limit bounds it
+        self.journal.keep_miss(Entry(ident, now, request, decision.outcome, size))
+        if explained:
+            log.warning(
+                "miss",
+                service=self.responder.service.name,
+                miss=f"m-{ident}",
+                request=self.responder.plugin.summary(self.responder.masked(request)),
+            )
+        return decision
+
+
+def _check_files(decision: Decision) -> None:
+    """Before a head promises their size: whether the files of a reply are as they were. Raises Unservable."""
+    for blob in decision.files:
+        try:
+            # opened, not only looked at: a descriptor must be had for it, too
+            handle = open_body(blob.path)
+            try:
+                size = os.fstat(handle).st_size
+            finally:
+                os.close(handle)
+            why = "" if size >= blob.offset + blob.size else "is shorter than when it was loaded"
+        except OSError as error:
+            why = f"cannot be read: {error.strerror}"
+        if why:
+            raise Unservable(f"route {decision.outcome.route} cannot answer: {blob.path} {why}")
