@@ -264,7 +264,7 @@ def test_a_large_file_answers_from_disk_at_once_and_after_a_start(tmp_path: Path
         assert index.stored is not None
         assert index.exact == {}
         assert index.size == 50
-        line = text[: text.index("/u/49")].count("\n") - 1
+        line = text[: text.index("/u/49")].count("\n") + 1
         assert said(loaded, "/u/49") == (f"routes/shop.yaml:{line}", b"answer 49")
         assert said(loaded, "/u/50") is None
         assert len(cached(root)) == 1
@@ -316,7 +316,7 @@ def test_errors_in_a_large_file_are_told_and_nothing_is_kept(tmp_path: Path) -> 
     root = stored_project(tmp_path, recorded(1) + "---\nrespond: {nonsense: 1}\n...\n" + recorded(2))
     loaded = load(root, PLUGINS)
     assert loaded.errors
-    assert loaded.problems[0].line == recorded(1).count("\n") + 1
+    assert loaded.problems[0].line == recorded(1).count("\n") + 2
     assert loaded.responders["shop"].index.size == 2
     assert cached(root) == []
 
@@ -336,7 +336,7 @@ def test_damage_is_an_error_of_the_request_and_healed_by_the_next_load(tmp_path:
         served.decide(request("/u/1"))
     assert "damaged" in served.explain(request("/u/1"), 1).hints[0]
     again = loader.load(now=NOW)
-    assert said(again, "/u/1") == ("routes/shop.yaml:1", b"answer 1")
+    assert said(again, "/u/1") == ("routes/shop.yaml:2", b"answer 1")
     assert [path.read_bytes() for path in cached(root)] == [data]
 
 
@@ -420,7 +420,7 @@ def test_a_change_of_anything_makes_another_index(tmp_path: Path, what: str) -> 
     loaded = loader.load(now=NOW)
     assert index_of(loaded) is not before
     if what == "same size":
-        assert said(loaded, "/u/1") == ("routes/shop.yaml:1", b"ANSWER 1")
+        assert said(loaded, "/u/1") == ("routes/shop.yaml:2", b"ANSWER 1")
 
 
 def test_a_file_that_changed_just_now_is_read_again(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ was read stays for the next request, with the reply that was made of it, as far 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
 from typing import Generic, Protocol, TypeVar
 
 from svcmock.protocol import SvcmockError
@@ -16,6 +17,8 @@ KEPT_BYTES = 32 << 20
 """What routes that were read may take in memory, about, for each service."""
 ROUTE_BYTES = 2048
 """What a route takes in memory beside its document, about: the objects that it and its reply are made of."""
+COUNTED_ONCE = 200
+"""Keys of one address that are read to count them."""
 DOC_COPIES = 2
 """How often a route's body is in memory: in its document, and in its reply."""
 
@@ -96,8 +99,12 @@ class Recall(Generic[Route, Slot]):
         return [route for routes in self.files for route in routes.find(key, digest)]
 
     def several(self) -> Iterator[bytes]:
-        """The keys that several routes have, at least where these are of one file. Raises Damaged."""
-        return (key for routes in self.files for key in routes.several())
+        """The keys that several routes have, sorted; of several files, all keys are read. Raises Damaged."""
+        found = {key for routes in self.files for key in routes.several()}
+        if len(self.files) > 1:
+            every = merge(*(routes.keys for routes in self.files))
+            found.update(key for key, same in groupby(every) if sum(1 for _ in same) > 1)
+        return iter(sorted(found))
 
 
 def near_keys(sources: Sequence[Sequence[bytes]], key: bytes, most: int) -> Iterator[bytes]:
@@ -143,9 +150,12 @@ def _around(keys: list[bytes], at: int, address: bytes) -> Iterator[bytes]:
 
 
 def count_keys(sources: Sequence[Sequence[bytes]], address: bytes) -> int:
-    """How many keys there are for `address`; one that several sources have counts for each."""
-    ranges = (_range(keys, address + b"\0") for keys in sources)
-    return sum(end - start for start, end in ranges)
+    """How many keys there are for `address`; of very many, one that several sources have counts for each."""
+    ranges = [(keys, *_range(keys, address + b"\0")) for keys in sources]
+    count = sum(end - start for _, start, end in ranges)
+    if len(sources) == 1 or count > COUNTED_ONCE:
+        return count
+    return len({key for keys, start, end in ranges for key in keys[start:end]})
 
 
 def _range(keys: Sequence[bytes], prefix: bytes) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What is kept of routes that are read is bounded, and what stands near a key is found without reading all."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,7 +132,23 @@ def test_near_keys_of_several_sources_are_those_of_all_together(
     assert list(near_keys(apart, asked[0], most)) == nearest(together, asked[0], most)
 
 
-@given(KEYS)
-def test_keys_of_an_address_are_counted(keys: list[bytes]) -> None:
+@given(st.lists(KEYS, max_size=3))
+def test_keys_of_an_address_are_counted_once(sources: list[list[bytes]]) -> None:
+    together = {key for keys in sources for key in keys}
     for address in (b"/a", b"/b", b"/x"):
-        assert count_keys([sorted(keys)], address) == sum(key.startswith(address + b"\0") for key in keys)
+        count = sum(key.startswith(address + b"\0") for key in together)
+        assert count_keys([sorted(keys) for keys in sources], address) == count
+
+
+def test_very_many_keys_are_counted_without_reading_them() -> None:
+    class Asked(list[bytes]):
+        asked = 0
+
+        def __getitem__(self, at: Any) -> Any:
+            Asked.asked += 1
+            assert not isinstance(at, slice)
+            return super().__getitem__(at)
+
+    many = Asked(sorted(b"/a\0%d" % number for number in range(10_000)))
+    assert count_keys([many, [b"/a\0x"]], b"/a") == 10_001
+    assert Asked.asked < 100
