@@ -30,7 +30,9 @@ DEBUGGED ?= $(wildcard tests/net tests/test_admin.py tests/test_daemon.py tests/
 demo: .venv/.installed
 	$(BIN)/python configs/demo.py
 
+# Some tests need packages for Node. Without npm they are skipped, and say so.
 test: .venv/.installed
+	$(BIN)/python -m tests.e2e.packages
 	$(PYTEST)
 
 test-debug: .venv/.installed

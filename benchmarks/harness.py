@@ -117,10 +117,14 @@ class Side:
         finally:
             client.close()
 
+    def rate(self, seconds: float, folder: Path, tool: str) -> Rate:
+        """Load for so long. Raises RuntimeError."""
+        return load.run(self.sent, self.server.port, seconds, folder, tool)
+
     def measure(self, seconds: float, folder: Path, tool: str, *, counts: bool) -> Rate:
         """One round. Raises RuntimeError when answers are not what they should be."""
         before = servers.processor_seconds(self.server.pid)
-        rate = load.run(self.sent, self.server.port, seconds * self.stretch, folder, tool)
+        rate = self.rate(seconds * self.stretch, folder, tool)
         if rate.wrong and not self.misses:
             raise RuntimeError(f"{rate.wrong} of {rate.total} answers were wrong")
         if counts and not rate.total:
@@ -146,7 +150,7 @@ class Bench:
         self.rows: list[Row] = []
         self.notes: list[str] = []
         self._stack = stack
-        self._without = without
+        self.without = without
         self._nginx: Server | None = None
         self._peers: dict[str, Peer] | None = None
         self._made = 0
@@ -181,7 +185,7 @@ class Bench:
 
     def nginx(self) -> list[Server]:
         """nginx with one worker, which answers all but two paths with the same body; or none."""
-        if NGINX in self._without:
+        if NGINX in self.without:
             self.leave_out(NGINX, NOT_ASKED)
             return []
         if self._nginx is None and (binary := servers.nginx_binary()) is not None:
@@ -212,7 +216,7 @@ class Bench:
 
     def _start(self, name: str, start: Callable[[Path], AbstractContextManager[Peer]]) -> None:
         assert self._peers is not None
-        lacking = NOT_ASKED if name in self._without else peers.lacking(name)
+        lacking = NOT_ASKED if name in self.without else peers.lacking(name)
         if lacking:
             self.leave_out(name, lacking)
             return

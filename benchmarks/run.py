@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import life, load, many, packages, peers, rates, report, servers
+from benchmarks import http2, life, load, many, packages, peers, rates, report, servers
 from benchmarks.harness import FULL, JVM_ROUNDS, NGINX, QUICK, Bench, Size
 from benchmarks.plot import svg
 from benchmarks.report import Result, warn
@@ -21,6 +21,7 @@ from benchmarks.report import Result, warn
 CASES: dict[str, Callable[[Bench], None]] = {
     "start": life.start,
     "rates": rates.rates,
+    "http2": http2.http2,
     "connections": rates.connections,
     "bodies": rates.bodies,
     "latency": life.latency,

@@ -44,7 +44,7 @@ http {{
   default_type application/json;
   server {{
     listen 127.0.0.1:{port} backlog=4096{reuse};
-{locations}
+{http2}{locations}
   }}
 }}
 """
@@ -212,9 +212,18 @@ def nginx_binary() -> Path | None:
 
 @contextmanager
 def nginx(
-    binary: Path, folder: Path, replies: Mapping[str, str], files: Mapping[str, str], workers: int = 1
+    binary: Path,
+    folder: Path,
+    replies: Mapping[str, str],
+    files: Mapping[str, str],
+    workers: int = 1,
+    *,
+    http2: bool = False,
 ) -> Iterator[Server]:
-    """nginx: `replies` by location with `return`, `files` by path from the disk. Raises RuntimeError."""
+    """nginx: `replies` by location with `return`, `files` by path from the disk. Raises RuntimeError.
+
+    `http2`: it speaks HTTP/2, with as many streams on a connection as svcmock takes.
+    """
     folder.mkdir(exist_ok=True)
     lines = [f"    location {where} {{ return 200 '{body}'; }}" for where, body in replies.items()]
     for path, body in files.items():
@@ -236,6 +245,7 @@ def nginx(
             connections=min(8192, most // 2),
             # so that the kernel deals connections out evenly; with one worker there is nothing to deal
             reuse=" reuseport" if workers > 1 else "",
+            http2="    http2 on; http2_max_concurrent_streams 1000;\n" if http2 else "",
             locations="\n".join(lines),
         )
     )
@@ -249,13 +259,18 @@ def nginx(
 
 @contextmanager
 def started(
-    command: list[str], port: int, name: str, folder: Path, wait: float = STOP_SECONDS
+    command: list[str],
+    port: int,
+    name: str,
+    folder: Path,
+    wait: float = STOP_SECONDS,
+    cwd: Path | None = None,
 ) -> Iterator[Server]:
     """A server's process from when its port listens to its end. Raises RuntimeError if it never does."""
     said = folder / f"{name}.log"
     begun = time.perf_counter()
     with said.open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd or folder, stdout=log, stderr=subprocess.STDOUT)
     try:
         _wait_for(port, process, name, said, wait)
         yield Server(name, time.perf_counter() - begun, process.pid, port)

@@ -5,7 +5,7 @@ is complete without the text it came from, so it can be stored and read back.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -15,7 +15,7 @@ from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
-from svcmock.protocol import Blob, Context, Doc, Files, Invalid, Plugin, Request
+from svcmock.protocol import Blob, Context, Conversing, Doc, Files, Invalid, Plugin, Reply, Request
 from svcmock.templates import compile_template
 
 TOKEN = b"svcmock-"
@@ -47,7 +47,10 @@ def route_of(data: bytes) -> RouteDoc:
 
 
 class Compiled(Struct, frozen=True, array_like=True, gc=False):
-    """One route. An exact one has a `key`; one with predicates has `match`, its demand as MessagePack."""
+    """One route. An exact one has a `key`; one with predicates has `match`, its demand as MessagePack.
+
+    A conversation gives one for each of its parts, `part` their number.
+    """
 
     line: int
     doc: bytes
@@ -57,6 +60,7 @@ class Compiled(Struct, frozen=True, array_like=True, gc=False):
     match: bytes = b""
     policy: Policy | None = None
     ignore: tuple[str, ...] = ()
+    part: int = -1
 
 
 class CompiledFile(Struct, frozen=True):
@@ -79,7 +83,7 @@ def compile_file(
     routes, problems = route_docs(data, name)
     noted = _Noted(files)
     compiler = _Compiler(plugin, context_for, noted, problems)
-    entries = [entry for located in routes if (entry := compiler.compile(located)) is not None]
+    entries = [entry for located in routes for entry in compiler.compile(located)]
     warnings = [problem for problem in problems if problem.severity == "warning"]
     return CompiledFile(entries, list(noted.used.items()), TOKEN in data, warnings), problems
 
@@ -111,29 +115,36 @@ class _Compiler:
         self._files = files
         self._problems = problems
 
-    def compile(self, located: Located) -> Compiled | None:
-        """None when the document has errors, which are then among the problems."""
+    def compile(self, located: Located) -> Sequence[Compiled]:
+        """Empty when the document has errors, which are then among the problems."""
         before = len(self._problems)
         route = located.route
         for index, pattern in enumerate(route.ignore):
             why = unknown_noise(pattern, self._plugin)
             if why:
                 self._wrong(located, ("ignore", index), why)
-        self._check_reply(located)
-        entry: Compiled | None = None
+        request = self._request(located) if route.request is not None else None
+        reply = self._reply(located, request)
+        entries: Sequence[Compiled] = ()
         if route.match is not None:
-            entry = self._matched(located)
-        elif route.request is not None:
-            entry = self._exact(located)
-        else:
+            entries = self._matched(located)
+        elif route.request is None:
             self._wrong(located, (), "a route needs `request`, or `match` with predicates")
+        elif request is not None:
+            entries = self._exact(located, request, reply)
         failed = any(problem.severity == "error" for problem in self._problems[before:])
-        return None if failed else entry
+        return () if failed else entries
 
-    def _exact(self, located: Located) -> Compiled | None:
-        request = self._request(located)
-        if request is None:
-            return None
+    def _exact(self, located: Located, request: Request, reply: Reply | None) -> Sequence[Compiled]:
+        plugin, context = self._plugin, self._context_for(located.route.ignore)
+        parts: Sequence[Request] = ()
+        if reply is not None and isinstance(plugin, Conversing):
+            parts = plugin.parts(request, reply, context)
+        if not parts:
+            return (self._entry(located, request, -1),)
+        return [self._entry(located, part, number) for number, part in enumerate(parts)]
+
+    def _entry(self, located: Located, request: Request, part: int) -> Compiled:
         route = located.route
         context = self._context_for(route.ignore)
         conditions = self._plugin.conditions(request, context)
@@ -147,6 +158,7 @@ class _Compiler:
             b"",
             route.policy,
             route.ignore,
+            part,
         )
 
     def _request(self, located: Located) -> Request | None:
@@ -155,18 +167,17 @@ class _Compiler:
         self._problems += problems
         if typed is None or problems:
             return None
+        context = self._context_for(located.route.ignore)
         try:
-            request = self._plugin.request(typed, self._files)
+            request = self._plugin.request(typed, self._files, context)
         except Invalid as invalid:
             self._problems.append(where.problem(invalid.at, invalid.why))
             return None
         # live requests are redacted before they are compared: a credential written by hand must be too
-        return self._plugin.redact(request, self._context_for(located.route.ignore))
+        return self._plugin.redact(request, context)
 
-    def _matched(self, located: Located) -> Compiled | None:
+    def _matched(self, located: Located) -> Sequence[Compiled]:
         route = located.route
-        if route.request is not None:
-            self._request(located)
         matcher, problems = compile_match(
             route.match,
             template_field=self._plugin.template_field,
@@ -176,26 +187,27 @@ class _Compiler:
         for invalid in problems:
             self._wrong(located, ("match", *invalid.at), invalid.why)
         if matcher is None:
-            return None
-        match = packed(route.match)
-        return Compiled(located.line, packed(route), match=match, policy=route.policy)
+            return ()
+        return (Compiled(located.line, packed(route), match=packed(route.match), policy=route.policy),)
 
-    def _check_reply(self, located: Located) -> None:
+    def _reply(self, located: Located, request: Request | None) -> Reply | None:
+        """The reply, where it is not made for each request; looked at for what is wrong with it."""
         route: RouteDoc = located.route
         if route.template:
             _, wrong = compile_template(route.respond)
             for invalid in wrong:
                 self._wrong(located, ("respond", *invalid.at), invalid.why)
-            return
+            return None
         where = located.where.under("respond")
         typed, problems = convert_all(route.respond, self._plugin.ReplyDoc, where)
         self._problems += problems
         if typed is None or problems:
-            return
+            return None
         try:
-            self._plugin.reply(typed, self._files)
+            return self._plugin.reply(typed, self._files, self._context_for(route.ignore), request)
         except Invalid as invalid:
             self._problems.append(where.problem(invalid.at, invalid.why))
+            return None
 
     def _wrong(self, located: Located, at: tuple[str | int, ...], why: str) -> None:
         self._problems.append(located.where.problem(at, why))

@@ -231,7 +231,7 @@ class _Reader:
         for index, pattern in enumerate(routes):
             place = at if single else at.under(index)
             try:
-                files = _matches(self.root, pattern)
+                files = matches(self.root, pattern)
             except Invalid as error:
                 self._wrong(place, error.why)
                 continue
@@ -383,14 +383,17 @@ def route_files(graph: Graph, service: Service) -> list[tuple[str, Path]]:
     files: dict[str, Path] = {}
     for pattern in service.routes:
         try:
-            files.update(_matches(Path(graph.root), pattern))
+            files.update(matches(Path(graph.root), pattern))
         except Invalid:  # load_graph told it; a file that appeared since is not worth a stop
             continue
     return sorted(files.items())[:MAX_ROUTE_FILES]
 
 
-def _matches(root: Path, pattern: str) -> dict[str, Path]:
-    """What `pattern` (a file, a folder, a glob) stands for. Raises Invalid when that leaves the project."""
+def matches(root: Path, pattern: str, endings: tuple[str, ...] = _ENDINGS) -> dict[str, Path]:
+    """What `pattern` stands for: a file, those in a folder that end so, a glob.
+
+    Raises Invalid when that leaves the project.
+    """
     if Path(pattern).is_absolute() or not pattern or "\0" in pattern:
         raise Invalid((), f"`{pattern}` is outside of the project: name files relative to it")
     if any(part == ".." for part in Path(pattern).parts):
@@ -403,7 +406,7 @@ def _matches(root: Path, pattern: str) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in found:
         confined(root, str(path.relative_to(root)))
-        for file in _below(path) if path.is_dir() else (path,):
+        for file in _below(path, endings) if path.is_dir() else (path,):
             name = str(file.relative_to(root))
             confined(root, name)
             if file.is_file():
@@ -417,12 +420,12 @@ def _is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    """Route files in `folder` and below, without symlinked folders and `bodies/`, which routes refer to."""
+def _below(folder: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """Files in `folder` and below, without symlinked folders and `bodies/`, which routes refer to."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name != "bodies" and not name.startswith("."))
         for name in sorted(names):
-            if name.endswith(_ENDINGS) and not name.startswith("."):
+            if name.endswith(endings) and not name.startswith("."):
                 yield Path(parent, name)
 
 

@@ -25,7 +25,7 @@ from svcmock.log import Sink
 from svcmock.model import FILE, Address, Admin, Graph, Problem
 from svcmock.net.spool import sweep
 from svcmock.process import LogTo
-from svcmock.protocol import Doc, Plugin, SvcmockError
+from svcmock.protocol import Doc, Plugin, Schooled, SvcmockError
 from svcmock.running import PRIVATE, Lock, Running
 from svcmock.watch import watch
 from svcmock.workers import Workers, failed
@@ -205,6 +205,9 @@ class Daemon:
         graph = graph or self._graph
         assert graph is not None
         routes = [pattern for service in graph.services.values() for pattern in service.routes]
+        for service in graph.services.values():
+            plugin = self._plugins[service.protocol]
+            routes += plugin.sources(service.options) if isinstance(plugin, Schooled) else ()
         watching = watch(self._root, routes, since, lambda: self._spawn(self._reload_quietly()))
         self._watching = asyncio.get_running_loop().create_task(_logged(watching))
 

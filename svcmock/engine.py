@@ -24,6 +24,7 @@ from svcmock.model import RouteDoc, Service
 from svcmock.protocol import (
     Blob,
     Context,
+    Conversing,
     Doc,
     Explanation,
     Files,
@@ -44,6 +45,8 @@ MAX_DEMANDS = 1024
 """Exact routes of which explanations remember what they demand."""
 DEMAND_MAX = 4096
 """Bytes of a packed route up to which they do."""
+MAX_ADDRESSES = 256
+"""Addresses of which a route with predicates remembers what it answers them, where that is not the same for all."""
 
 
 class Decision(Struct, frozen=True):
@@ -71,6 +74,13 @@ class _Dynamic(Struct, frozen=True):
     delay: float
 
 
+class _Tied(Struct, frozen=True):
+    """A reply that is another one for each address that is asked for."""
+
+    by_address: dict[bytes, Decision]
+    delay: float
+
+
 class Responder:
     """Decides for one service. `turns` may be shared with others, and outlives a reload."""
 
@@ -87,6 +97,7 @@ class Responder:
         self.service = service
         self.plugin = plugin
         self.index = index
+        self._conversing = plugin if isinstance(plugin, Conversing) else None
         self.context: Context = index.context
         self.turns = turns
         self._files = files
@@ -118,9 +129,11 @@ class Responder:
         assert isinstance(found, Answer)
         made = found.decision
         if made is None:
-            made = found.decision = self._make(found)
+            made = found.decision = self._make(found, request)
         if made.__class__ is _Dynamic:
             return self._render(made, found, request)
+        if made.__class__ is _Tied:
+            made = self._tied(made, found, request)
         decision: Decision = made
         if not fixed and decision.fixed:
             return msgspec.structs.replace(decision, fixed=False)
@@ -201,10 +214,10 @@ class Responder:
     def _told(self, answer: Answer) -> str | None:
         """What a route answers, in a word; None where that is made for each request, or cannot be."""
         try:
-            made = answer.decision or self._make(answer)
+            made = answer.decision or self._make(answer, None)
         except SvcmockError:
             return None
-        return made.outcome.reply or None
+        return None if isinstance(made, _Tied) else made.outcome.reply or None
 
     def _take_turn(self, group: Found) -> tuple[Answer, bool] | None:
         assert isinstance(group, Group)
@@ -236,10 +249,19 @@ class Responder:
 
     def _read(self, answer: Answer, files: Files) -> tuple[RouteDoc, Request]:
         doc = route_of(answer.doc)
+        request = self._recorded(doc, files)
+        if answer.part >= 0 and self._conversing is not None:
+            typed = msgspec.convert(doc.respond, self.plugin.ReplyDoc)
+            reply = self.plugin.reply(typed, files, self.context, request)
+            request = self._conversing.parts(request, reply, self.context)[answer.part]
+        return doc, request
+
+    def _recorded(self, doc: RouteDoc, files: Files) -> Request | None:
+        """The request that a route was recorded from, or has as its example."""
         if doc.request is None:
-            return doc, None
+            return None
         typed = msgspec.convert(doc.request, self.plugin.RequestDoc)
-        return doc, self.plugin.request(typed, files)
+        return self.plugin.request(typed, files, self.context)
 
     def _demand(self, answer: Answer, context: Context) -> Mapping[str, Doc]:
         """What an exact route demands, redacted and by the fields of its key. Raises SvcmockError.
@@ -258,7 +280,8 @@ class Responder:
             self._demands[answer] = want
         return want
 
-    def _make(self, answer: Answer) -> Decision | _Dynamic:
+    def _make(self, answer: Answer, request: Request | None) -> Decision | _Dynamic | _Tied:
+        """What a route answers; `request` is one that it answers, None where there is none yet."""
         doc = route_of(answer.doc)
         source = f"{answer.file}:{answer.line}"
         delay = duration(doc.delay) if doc.delay is not None else 0.0
@@ -267,16 +290,40 @@ class Responder:
             if template is None:
                 raise Unservable(f"route {source} cannot answer: {problems[0]}")
             return _Dynamic(template, Outcome(self.service.name, source, ""), delay)
-        reply, sent = self._reply(doc.respond, answer.file, source)
+        if answer.matcher is not None and self.plugin.tied(msgspec.convert(doc.respond, self.plugin.ReplyDoc)):
+            return _Tied({}, delay)
+        return self._decision(doc, answer, request, delay)
+
+    def _tied(self, made: _Tied, answer: Answer, request: Request) -> Decision:
+        address = self.plugin.address(request)
+        known = made.by_address.get(address)
+        if known is None:
+            doc = route_of(answer.doc)
+            if len(made.by_address) >= MAX_ADDRESSES:
+                made.by_address.clear()
+            known = made.by_address[address] = self._decision(doc, answer, request, made.delay)
+        return known
+
+    def _decision(self, doc: RouteDoc, answer: Answer, request: Request | None, delay: float) -> Decision:
+        source = f"{answer.file}:{answer.line}"
+        reply, sent = self._reply(doc.respond, answer, request)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
         return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
 
-    def _reply(self, doc: object, file: str, source: str) -> tuple[Reply, tuple[Blob, ...]]:
+    def _reply(
+        self, doc: object, answer: Answer, request: Request | None
+    ) -> tuple[Reply, tuple[Blob, ...]]:
         """The reply, and the files that sending it will need."""
-        files = _Watched(self._files(file))
+        files = _Watched(self._files(answer.file))
+        source = f"{answer.file}:{answer.line}"
         try:
+            if request is None or answer.part >= 0:
+                request = self._recorded(route_of(answer.doc), self._files(answer.file))
             typed = msgspec.convert(doc, self.plugin.ReplyDoc)
-            return self.plugin.reply(typed, files), tuple(files.named)
+            reply = self.plugin.reply(typed, files, self.context, request)
+            if answer.part >= 0 and self._conversing is not None:
+                reply = self._conversing.part(reply, answer.part)
+            return reply, tuple(files.named)
         except msgspec.ValidationError as error:
             raise Unservable(f"route {source} cannot answer: respond: {error}") from None
         except Invalid as invalid:
@@ -293,7 +340,7 @@ class Responder:
             doc = render(made.template, values)
         except SvcmockError as error:
             raise Unservable(f"route {source} cannot answer: {error}") from None
-        reply, sent = self._reply(doc, answer.file, source)
+        reply, sent = self._reply(doc, answer, request)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
         return Decision(reply, outcome, made.delay, fixed=False, files=sent)
 

@@ -7,11 +7,18 @@ counts as outside, whichever way a name leads there.
 import hashlib
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from svcmock.config import confined
-from svcmock.protocol import Blob, Invalid
+from svcmock.config import confined, matches
+from svcmock.protocol import Blob, Folder, Invalid, Plugin, Schooled
 from svcmock.running import PRIVATE
+
+MAX_SCHEMA_FILES = 10_000
+"""Files of one service's schema."""
+MAX_SCHEMA = 64 << 20
+"""Bytes of one of them."""
 
 _BODY = re.compile(r"bodies/[0-9a-f]{64}")
 
@@ -53,3 +60,43 @@ class ProjectFiles:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def schema_of(plugin: Plugin, options: Any, folder: Folder) -> Any:
+    """What the messages of a service mean, where its protocol has files say so. Raises Invalid, Unreadable."""
+    return plugin.schema(options, folder) if isinstance(plugin, Schooled) else None
+
+
+class SchemaFolder:
+    """A project's files as a protocol reads them for the schema of one service: `svcmock.protocol.Folder`."""
+
+    def __init__(self, root: Path, routes: Iterable[str]) -> None:
+        self._root = root
+        self._routes = tuple(routes)
+
+    def find(self, pattern: str) -> Sequence[str]:
+        found = sorted(matches(self._root, pattern, ("",)))
+        if not found:
+            raise Invalid((), f"`{pattern}`: there is no such file")
+        return found[:MAX_SCHEMA_FILES]
+
+    def beside(self, suffix: str) -> Sequence[str]:
+        found = set()
+        for pattern in self._routes:
+            folder = self._root / pattern
+            while folder != self._root and not folder.is_dir():
+                folder = folder.parent
+            if folder != self._root:
+                found |= {str(path.relative_to(self._root)) for path in folder.glob(f"*{suffix}") if path.is_file()}
+        return sorted(found)[:MAX_SCHEMA_FILES]
+
+    def read(self, name: str) -> bytes:
+        try:
+            path = confined(self._root, name)
+            with path.open("rb") as file:
+                data = file.read(MAX_SCHEMA + 1)
+        except OSError as error:
+            raise Invalid((), f"`{name}` cannot be read: {error.strerror}") from None
+        if len(data) > MAX_SCHEMA:
+            raise Invalid((), f"`{name}` is larger than {MAX_SCHEMA} bytes")
+        return data

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from svcmock.compile import compile_file
 from svcmock.documents import MAX_FILE
-from svcmock.files import ProjectFiles
+from svcmock.files import ProjectFiles, SchemaFolder, schema_of
 from svcmock.model import Problem
 from svcmock.noise import Noise, noise_of
 from svcmock.protocol import Context, Plugin
@@ -54,6 +54,8 @@ class Job(Struct, frozen=True):
     ignore: tuple[str, ...]
     key: bytes | None
     salt: bytes
+    routes: tuple[str, ...] = ()
+    """The service's: a schema may lie beside them."""
 
 
 class Piece(Struct, frozen=True):
@@ -128,7 +130,8 @@ def compile_piece(job: Job, piece: Piece, known: Mapping[str, Plugin]) -> Done:
     """What one process does for a piece."""
     plugin = known[job.plugin]
     options = msgspec.convert(job.options, plugin.Options)
-    context = Context(options, Noise(job.ignore), tokenizer(job.key))
+    schema = schema_of(plugin, options, SchemaFolder(Path(job.root), job.routes))
+    context = Context(options, Noise(job.ignore), tokenizer(job.key), schema=schema)
 
     def context_for(ignore: tuple[str, ...]) -> Context:
         return replace(context, ignore=noise_of(job.ignore, ignore)) if ignore else context

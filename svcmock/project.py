@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -23,21 +24,21 @@ from svcmock.cache import Cache, as_they_were
 from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.config import load_graph, route_files
 from svcmock.engine import Responder
-from svcmock.files import ProjectFiles
+from svcmock.files import ProjectFiles, SchemaFolder, schema_of
 from svcmock.matching.answers import Answer
 from svcmock.matching.index import Builder, Index
 from svcmock.matching.predicates import compile_match
-from svcmock.model import Graph, Problem, Service
+from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.noise import noise_of
 from svcmock.parallel import PARALLEL_ABOVE, Job, compile_stored, place_of
-from svcmock.protocol import Context, Plugin
+from svcmock.protocol import Context, Invalid, Plugin, Unreadable
 from svcmock.recording import load_key, tokenizer
 from svcmock.stored import Stored, StoredRoutes, open_stored
 from svcmock.turns import LocalTurns, Turns
 
 CACHE_ABOVE = 64 * 1024
 """Bytes of a route file above which its compilation is worth keeping."""
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 SETTLED_NS = 2_000_000_000
 """Age of a change from which on a file's times tell it from later ones, on any file system."""
 
@@ -168,9 +169,22 @@ def _in_order(problems: list[Problem]) -> list[Problem]:
     )
 
 
-def context_of(service: Service, plugin: Plugin, token: Callable[[bytes], bytes]) -> Context:
+def context_of(
+    service: Service, plugin: Plugin, token: Callable[[bytes], bytes], schema: Any = None
+) -> Context:
     """A service's configuration as its protocol sees it. `ignore: ["!x"]` takes x from the default noise."""
-    return Context(service.options, noise_of(plugin.noise, service.ignore), token, service.pace)
+    return Context(service.options, noise_of(plugin.noise, service.ignore), token, service.pace, schema)
+
+
+def schema_for(root: Path, service: Service, plugin: Plugin) -> tuple[Any, list[Problem]]:
+    """What the messages of a service mean, and what is wrong with the files that should say so."""
+    try:
+        return schema_of(plugin, service.options, SchemaFolder(root, service.routes)), []
+    except Invalid as error:
+        at = ".".join(map(str, ("options", *error.at)))
+        return None, [Problem(FILE, service.line, 1, f"{service.name}: {at}: {error.why}")]
+    except Unreadable as error:
+        return None, [Problem(*fault) for fault in error.faults]
 
 
 @cache
@@ -204,7 +218,9 @@ class _Loader:
         self._run = run
         self._service = service
         self._plugin = plugin
-        self._context = context_of(service, plugin, tokenizer(run.key))
+        schema, self.problems = schema_for(Path(run.graph.root), service, plugin)
+        self._unreadable = bool(self.problems)
+        self._context = context_of(service, plugin, tokenizer(run.key), schema)
         self._salt = msgspec.msgpack.encode(
             [
                 CACHE_FORMAT,
@@ -215,10 +231,10 @@ class _Loader:
                 msgspec.to_builtins(service.options),
                 self._context.ignore.patterns,
                 (run.key or b"").hex(),
+                "" if self._context.schema is None else self._context.schema.digest.hex(),
             ]
         )
         self._own: dict[tuple[str, ...], Context] = {}
-        self.problems: list[Problem] = []
 
     def load(self, turns: Turns) -> Responder:
         made = self._unchanged() or self._make()
@@ -267,7 +283,9 @@ class _Loader:
     def _make(self) -> Made:
         builder = Builder(self._plugin, self._context, self._service.policy, self._service.name)
         made = Made(self._settings(), builder.index)
-        for name, path in route_files(self._run.graph, self._service):
+        # without what messages mean, each route would be said to be wrong
+        files = [] if self._unreadable else route_files(self._run.graph, self._service)
+        for name, path in files:
             try:
                 self._add_file(builder, made, name, path)
             except OSError as error:
@@ -324,7 +342,8 @@ class _Loader:
         options = msgspec.to_builtins(self._context.options)
         salt = self._salt_of(name)
         noise = self._context.ignore.patterns
-        job = Job(self._run.graph.root, name, self._plugin.name, options, noise, self._run.key, salt)
+        root, routes = self._run.graph.root, self._service.routes
+        job = Job(root, name, self._plugin.name, options, noise, self._run.key, salt, routes)
         result = compile_stored(job, self._plugin, draft.file)
         if result is None:
             draft.drop()
@@ -381,6 +400,7 @@ class _Loader:
         answer = Answer(name, entry.line, entry.doc, entry.names, entry.values)
         answer.order = builder.skip(1) if order is None else order
         answer.policy = entry.policy
+        answer.part = entry.part
         if entry.key:
             own = self.context_for(entry.ignore) if entry.ignore else None
             builder.add_exact(entry.key, answer, own)

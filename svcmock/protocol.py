@@ -91,11 +91,15 @@ class SendFile(Struct, frozen=True):
 
 
 class Ask(Struct, frozen=True):
-    """Find the reply to `request`, which took `size` bytes. `id` is the session's own."""
+    """Find the reply to `request`, which took `size` bytes. `id` is the session's own.
+
+    `optional`: where no route answers, that is no miss. Nothing is noted, and `answered` gets None.
+    """
 
     id: int
     request: Request
     size: int = 0
+    optional: bool = False
 
 
 class Spool(Struct, frozen=True):
@@ -111,10 +115,10 @@ class StartTLS(Struct, frozen=True):
     alpn: tuple[str, ...] = ()
 
 
-class Switch(Struct, frozen=True):
-    """Hand the rest of the connection to another protocol, `rest` being what it has already sent."""
+class Become(Struct, frozen=True):
+    """Another session, or tap, takes over this connection. It is opened, and gets `rest`, which the client sent."""
 
-    protocol: str
+    to: Any
     rest: bytes = b""
 
 
@@ -131,7 +135,7 @@ class Close(Struct, frozen=True):
     how: Literal["flush", "abort"] = "flush"
 
 
-Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Switch | Wake | Close
+Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Become | Wake | Close
 Outs: TypeAlias = Sequence[Out]
 
 
@@ -149,13 +153,31 @@ class Session(Protocol):
         Two sessions of one service with equal `at_rest` turn the same bytes into the same outs.
         """
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a message is here and no answer is owed: such a client may stay as long as it likes.
+
+        True wherever `at_rest` is not None, and where bytes mean another thing on each connection, so that
+        `at_rest` always is.
+        """
+
+    @property
+    def held(self) -> int:
+        """Bytes that were received and wait for an answer to be sent. The client is not read while there are many."""
+
     def opened(self) -> Outs:
         """The client connected. Protocols in which the server speaks first send their banner here."""
 
     def received(self, data: bytes) -> Outs: ...
 
     def answered(self, ask: Ask, reply: Reply) -> Outs:
-        """The reply to `ask`. It may come later and out of order; the session restores wire order."""
+        """The reply to `ask`. It may come later and out of order; the session restores wire order.
+
+        None for an optional one that no route answers.
+        """
+
+    def waiting(self, ask: Ask, after: float) -> Outs:
+        """The reply to `ask` will come in so many seconds: the time for a client's deadline."""
 
     def woke(self, token: Hashable) -> Outs:
         """The time asked for by `Wake` is up."""
@@ -244,7 +266,16 @@ class Shut(Struct, frozen=True):
     to: Side
 
 
-Seen: TypeAlias = Forward | Spool | Began | Exchange | Lost | Push | Fact | StartTLS | Switch | Opaque | Shut
+class Inquire(Struct, frozen=True):
+    """Ask the upstream what its messages mean, with `Inquiring.inquiry`; once for each service and run.
+
+    `Tap.informed` is called when that is known, or is not to be had.
+    """
+
+
+Seen: TypeAlias = (
+    Forward | Spool | Began | Exchange | Lost | Push | Fact | StartTLS | Become | Opaque | Shut | Inquire
+)
 Sight: TypeAlias = Sequence[Seen]
 
 
@@ -264,6 +295,9 @@ class Tap(Protocol):
 
     def unreachable(self, why: str, at: float) -> Sight:
         """There is no upstream: answer the client in the protocol's own error form."""
+
+    def informed(self, context: "Context") -> Sight:
+        """What an `Inquire` asked for is in `context.schema`, as far as it is to be had."""
 
 
 # --- the miss -----------------------------------------------------------------------------------------
@@ -320,12 +354,14 @@ class Context(Struct, frozen=True):
     `token` turns a credential into the stable token that stands for it in recordings. It is applied to
     the recorded and to the live value alike before they are compared, and maps a token to itself.
     `pace` multiplies recorded gaps inside a streamed reply: 1 as recorded, 0 none.
+    `schema`: what `Schooled.schema` made of the project's files; None for a protocol that needs none.
     """
 
     options: Any
     ignore: Noise
     token: Callable[[bytes], bytes]
     pace: float = 1.0
+    schema: Any = None
 
 
 class Upstream(Struct, frozen=True):
@@ -371,6 +407,7 @@ class Plugin(Protocol):
     tls_schemes: frozenset[str]
     """Those of `schemes` that mean TLS from the first byte."""
     alpn: tuple[str, ...]
+    """Best first. The last is what is spoken with a peer that knows no ALPN."""
     server_first: bool
     noise: tuple[str, ...]
     """Field paths that never decide unless the user says so; documented in the protocol's README."""
@@ -396,13 +433,19 @@ class Plugin(Protocol):
 
     def tap(self, context: Context, upstream: Upstream) -> Tap: ...
 
-    def request(self, doc: Any, files: Files) -> Request:
+    def request(self, doc: Any, files: Files, context: Context) -> Request:
         """The request that a RequestDoc describes. Raises Invalid."""
 
-    def reply(self, doc: Any, files: Files) -> Reply:
-        """The reply that a ReplyDoc describes. Raises Invalid."""
+    def reply(self, doc: Any, files: Files, context: Context, asked: Request | None) -> Reply:
+        """The reply that a ReplyDoc describes. Raises Invalid.
 
-    def dump(self, request: Request, reply: Reply) -> Documents:
+        `asked`: the request that it answers, where one is known; else what depends on it need not be right.
+        """
+
+    def tied(self, doc: Any) -> bool:
+        """Whether what `reply` makes of this ReplyDoc depends on the `address` of the request that it answers."""
+
+    def dump(self, request: Request, reply: Reply, context: Context) -> Documents:
         """Readable and lossless: `session` encodes `reply(dump(...).respond)` to the recorded bytes."""
 
     def key(self, request: Request, context: Context) -> bytes:
@@ -463,6 +506,12 @@ class Likeness(Protocol):
         Static, so that another process can do it: one that reads the journal.
         """
 
+    def same(self, request: Request) -> Hashable | None:
+        """Equal for requests that no route, nor the protocol, tells apart; None for one that may be like no other.
+
+        For sessions whose bytes are never alike, because each message is numbered.
+        """
+
 
 @runtime_checkable
 class Likening(Protocol):
@@ -474,3 +523,102 @@ class Likening(Protocol):
         A name is one of `Plugin.conditions`, or the path of a field at most two steps deep: `headers.accept`,
         or `headers` where a predicate looks at all of them.
         """
+
+# --- conversations ------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Conversing(Protocol):
+    """A plugin that has these members, too: a route may hold a conversation, whose parts are asked for one by one."""
+
+    def parts(self, request: Request, reply: Reply, context: Context) -> Sequence[Request]:
+        """What is asked for in turn, in a conversation; empty for a request with its one reply.
+
+        Each part is found by its own key, so it says what came before it.
+        """
+
+    def part(self, reply: Reply, number: int) -> Reply:
+        """What answers the part with this number."""
+
+
+# --- what messages mean -------------------------------------------------------------------------------
+
+
+class Folder(Protocol):
+    """The project's files as a protocol may read them for its schema. Names are relative to the project."""
+
+    def find(self, pattern: str) -> Sequence[str]:
+        """The files that a file name, a folder (all below it) or a glob stands for, sorted; Invalid if none."""
+
+    def beside(self, suffix: str) -> Sequence[str]:
+        """The files with this suffix that lie where the service's routes do, sorted."""
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes. Raises Invalid."""
+
+
+class Unreadable(SvcmockError):
+    """Files that say what messages mean are wrong: (file, line, column, message) for each fault."""
+
+    def __init__(self, faults: Sequence[tuple[str, int, int, str]]) -> None:
+        super().__init__("; ".join(message for _, _, _, message in faults))
+        self.faults = tuple(faults)
+
+
+@runtime_checkable
+class Schooled(Protocol):
+    """A plugin that has this member, too: what its messages mean is said by files of the project."""
+
+    def sources(self, options: Any) -> Sequence[str]:
+        """The files, folders and globs of the project in which `schema` looks, as the options name them."""
+
+    def schema(self, options: Any, folder: Folder) -> Any:
+        """What becomes `Context.schema`; its attribute `digest` (bytes) tells one from another.
+
+        Raises Invalid, `at` a path in the options, and Unreadable.
+        """
+
+
+# --- one plugin, several protocols -------------------------------------------------------------------
+
+
+@runtime_checkable
+class Opening(Protocol):
+    """A plugin that has these members, too: which of its `alpn` a peer speaks is told by its first bytes.
+
+    Without TLS, or where nothing was agreed on, that may be any of them.
+    """
+
+    def alpn_for(self, head: bytes) -> tuple[str, ...] | None:
+        """What a client that begins so needs from an upstream; None: more must be seen."""
+
+    def knock(self, name: str) -> bytes:
+        """What a client may say to find out whether a server speaks this one without TLS."""
+
+    def answered(self, name: str, data: bytes) -> bool | None:
+        """Whether it does, by what it says first; None: more must be seen."""
+
+
+# --- inquiries ----------------------------------------------------------------------------------------
+
+
+class Learned(Struct, frozen=True):
+    """What an inquiry gave: bytes to be kept under `name` where the service's recordings are."""
+
+    name: str
+    data: bytes
+
+
+class Inquiry(Protocol):
+    """Asks an upstream, over a connection of its own, what its messages mean. Gives Send, Learned and Close."""
+
+    def opened(self) -> "Sequence[Send | Learned | Close]": ...
+
+    def received(self, data: bytes) -> "Sequence[Send | Learned | Close]": ...
+
+
+@runtime_checkable
+class Inquiring(Protocol):
+    """A plugin that has this member, too: an upstream can be asked for a schema while it is recorded."""
+
+    def inquiry(self, upstream: Upstream) -> Inquiry: ...

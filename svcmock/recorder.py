@@ -18,8 +18,8 @@ from svcmock.net.relay import Client, Recorder
 from svcmock.net.spool import Spools, sweep
 from svcmock.net.tls import service_context
 from svcmock.net.upstream import Connector
-from svcmock.project import context_of
-from svcmock.protocol import Invalid, Plugin, SvcmockError
+from svcmock.project import context_of, schema_for
+from svcmock.protocol import Context, Invalid, Plugin, SvcmockError
 from svcmock.recording import Counters, load_or_create_key, tokenizer
 from svcmock.running import private_folder
 
@@ -64,13 +64,18 @@ async def record(
     key = load_or_create_key(root / ".svcmock" / "redaction.key")
     stamp = f"{datetime.fromtimestamp(time.time(), UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.yaml"
     running: list[tuple[Recorder, Listener]] = []
-    for service in services:
-        try:
-            running.append(_prepare(service, plugins[service.protocol], root, key, stamp))
-        except Invalid as error:
-            reasons.append(f"{service.name}: {'.'.join(map(str, error.at))}: {error.why}")
-        except SvcmockError as error:
-            reasons.append(f"{service.name}: {error}")
+    preparing = [_prepare(service, plugins[service.protocol], root, key, stamp) for service in services]
+    made = await asyncio.gather(*preparing, return_exceptions=True)
+    for service, one in zip(services, made, strict=True):
+        match one:
+            case Invalid():
+                reasons.append(f"{service.name}: {'.'.join(map(str, one.at))}: {one.why}")
+            case SvcmockError():
+                reasons.append(f"{service.name}: {one}")
+            case BaseException():
+                raise one
+            case _:
+                running.append(one)
     if reasons:
         for _, listener in running:
             await listener.stop()
@@ -86,21 +91,41 @@ async def record(
     }
 
 
-def _prepare(service: Service, plugin: Plugin, root: Path, key: bytes, stamp: str) -> tuple[Recorder, Listener]:
+async def _prepare(
+    service: Service, plugin: Plugin, root: Path, key: bytes, stamp: str
+) -> tuple[Recorder, Listener]:
+    """Raises Invalid and SvcmockError."""
     connector = Connector(service, plugin)
     auto = service.tls is not None and service.tls.auto
     ca = load_or_create_ca(root / ".svcmock" / "ca") if auto else None
-    tls, plain = service_context(service, root, plugin.alpn, ca)
+    # a client must not be offered what the upstream does not speak
+    alpn = plugin.alpn if service.tls is None else await connector.spoken()
+    tls, plain = service_context(service, root, alpn, ca)
     recorder = Recorder(
         service.name,
         plugin,
-        context_of(service, plugin, tokenizer(key)),
+        _contexts(service, plugin, root, key),
         connector,
         root / "recordings" / service.name,
         stamp,
         lambda: Spools(root / ".svcmock" / "spool"),
     )
     return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain)
+
+
+def _contexts(service: Service, plugin: Plugin, root: Path, key: bytes) -> Callable[[], Context]:
+    """Makes the service's context anew, with the schema that the project's files give at that time."""
+    token = tokenizer(key)
+
+    def fresh_context() -> Context:
+        schema, problems = schema_for(root, service, plugin)
+        for problem in problems:
+            log.warning(
+                "the schema cannot be used", service=service.name, why=f"{problem.file}: {problem.message}"
+            )
+        return context_of(service, plugin, token, schema)
+
+    return fresh_context
 
 
 async def _run(

@@ -164,6 +164,28 @@ def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
+def keep(folder: Path, name: str, data: bytes) -> None:
+    """Put a file beside the recordings in `folder`, whole or not at all. Raises RecordingError.
+
+    One that says the same is left alone, so that nobody takes it for changed.
+    """
+    target = folder / name
+    if Path(name).name != name or name.startswith("."):
+        raise RecordingError(f"{name!r} is no name of a file")
+    draft = target.with_name(f".{name}.{os.getpid()}")
+    try:
+        if target.is_file() and target.stat().st_size == len(data) and target.read_bytes() == data:
+            return
+        _private_folder(folder)
+        try:
+            _draft(draft, data)
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordingError(f"{name}: {_reason(error)}") from error
+
+
 # --- counting -----------------------------------------------------------------------------------------
 
 

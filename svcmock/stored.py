@@ -295,4 +295,5 @@ class StoredRoutes:
         answer = Answer(self._file, row.line, row.doc, row.names, row.values)
         answer.order = self._first + number
         answer.policy = row.policy
+        answer.part = row.part
         return answer

@@ -139,15 +139,15 @@ def test_tap_settles_what_it_began(quote: ModuleType, answer: bytes) -> None:
 @pytest.mark.parametrize("ok", [True, False])
 def test_documents_are_lossless(quote: ModuleType, text: bytes, ok: bool) -> None:
     request, reply = quote.Request(text), quote.Reply(ok, text)
-    written = quote.plugin.dump(request, reply)
+    written = quote.plugin.dump(request, reply, context(quote))
     assert written.files == {}
 
     class NoFiles:
         def __call__(self, name: str) -> Any:
             raise Invalid((), name)
 
-    assert quote.plugin.request(quote.RequestDoc(**written.request), NoFiles()) == request
-    assert quote.plugin.reply(quote.ReplyDoc(**written.respond), NoFiles()) == reply
+    assert quote.plugin.request(quote.RequestDoc(**written.request), NoFiles(), context(quote)) == request
+    assert quote.plugin.reply(quote.ReplyDoc(**written.respond), NoFiles(), context(quote), request) == reply
 
 
 # --- the route file, and the whole way ----------------------------------------------------------------

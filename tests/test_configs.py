@@ -6,9 +6,16 @@ import shutil
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
+import grpc_tools
 import httpx
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from grpc_tools import protoc
 
 from tests.e2e.processes import Mock, Svcmock
 
@@ -49,7 +56,7 @@ def test_an_example_is_free_of_problems(name: str, svcmock: Svcmock, tmp_path: P
 
 def test_the_examples_are_described() -> None:
     readme = (CONFIGS / "README.md").read_text()
-    assert PROJECTS == ["llm", "shop", "tls"]
+    assert PROJECTS == ["grpc", "llm", "shop", "tls"]
     assert [name for name in PROJECTS if f"## {name}" not in readme] == []
 
 
@@ -121,6 +128,80 @@ def test_llm(serve: Callable[[str], Mock]) -> None:
         assert whole.json()["choices"][0]["message"] == {"role": "assistant", "content": "Hello!"}
         busy = client.post("/v1/chat/completions", json={**question, "model": "parrot-busy"}, headers=key)
         assert (busy.status_code, busy.headers["retry-after"]) == (429, "2")
+
+
+class Stubs:
+    """Calls of the services in some `.proto` files, by documents as protobuf's own JSON has them."""
+
+    def __init__(self, protos: Path, folder: Path) -> None:
+        made = folder / "protos.binpb"
+        include = Path(grpc_tools.__file__).parent / "_proto"
+        files = [str(path.relative_to(protos)) for path in sorted(protos.rglob("*.proto"))]
+        command = ["protoc", f"-I{protos}", f"-I{include}", "--include_imports", f"--descriptor_set_out={made}"]
+        assert protoc.main([*command, *files]) == 0
+        described = descriptor_pb2.FileDescriptorSet.FromString(made.read_bytes())
+        self._pool = descriptor_pool.DescriptorPool()
+        for file in described.file:
+            self._pool.Add(file)
+
+    def stub(self, channel: grpc.Channel, name: str) -> Any:
+        """The method `package.Service/Method`: called with documents, it gives messages."""
+        service, _, rpc = name.partition("/")
+        method = self._pool.FindServiceByName(service).FindMethodByName(rpc)
+        asked = message_factory.GetMessageClass(method.input_type)
+        told = message_factory.GetMessageClass(method.output_type)
+        kinds = {False: "unary", True: "stream"}
+        kind = f"{kinds[method.client_streaming]}_{kinds[method.server_streaming]}"
+        call = getattr(channel, kind)(f"/{name}", asked.SerializeToString, told.FromString)
+
+        def stub(*documents: Any, **more: Any) -> Any:
+            messages = [json_format.ParseDict(document, asked()) for document in documents]
+            return call(iter(messages) if method.client_streaming else messages[0], timeout=30, **more)
+
+        return stub
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Stubs:
+    return Stubs(CONFIGS / "grpc" / "protos", tmp_path)
+
+
+def shown(message: Any) -> Any:
+    return json_format.MessageToDict(message)
+
+
+def test_grpc_catalog(serve: Callable[[str], Mock], stubs: Stubs) -> None:
+    with grpc.insecure_channel(serve("grpc").addresses["catalog"]) as channel:
+        item = stubs.stub(channel, "shop.Catalog/GetItem")
+        assert shown(item({"id": 42})) == {"id": "42", "name": "Tea", "kind": "FOOD", "price": 3.5}
+        with pytest.raises(grpc.RpcError) as gone:
+            item({"id": 13})
+        assert (gone.value.code(), gone.value.details()) == (grpc.StatusCode.NOT_FOUND, "no item 13")
+        reason = error_details_pb2.ErrorInfo()
+        assert rpc_status.from_call(gone.value).details[0].Unpack(reason)
+        assert (reason.reason, reason.domain) == ("SOLD_OUT", "shop")
+        europe = {"metadata": (("x-tenant", "eu-1"),)}
+        assert shown(item({"id": 123}, **europe)) == {"id": "123", "name": "Item 123"}
+        with pytest.raises(grpc.RpcError, match="no route matches"):
+            item({"id": 123})
+        changes = [shown(one) for one in stubs.stub(channel, "shop.Catalog/Watch")({"kind": "FOOD"})]
+        assert [one["item"]["price"] for one in changes] == [3.5, 3.25]
+        assert changes[1]["at"] == "2026-11-23T03:22:11Z"
+        assert stubs.stub(channel, "shop.Catalog/Total")({"id": 42}, {"id": 43}).price == 10.5
+
+
+def test_grpc_support(serve: Callable[[str], Mock], stubs: Stubs) -> None:
+    with grpc.insecure_channel(serve("grpc").addresses["support"]) as channel:
+        chat = stubs.stub(channel, "shop.Support/Chat")
+        said = [line.text for line in chat({"text": "hello"}, {"text": "where is my tea"})]
+        assert said == ["Welcome to the shop.", "Hello, how can I help?", "On its way.", "Goodbye."]
+        tracked = [line.text for line in chat({"text": "track 7"}, {"text": "track 8"})]
+        assert tracked == ["Welcome to the shop.", "TRACK 7: in Hamburg.", "TRACK 8: in Hamburg."]
+        with pytest.raises(grpc.RpcError) as refused:
+            list(chat({"text": "a refund please"}))
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        with pytest.raises(grpc.RpcError, match="message 1"):
+            list(chat({"text": "nonsense"}))
 
 
 def test_tls(serve: Callable[[str], Mock], svcmock: Svcmock) -> None:

@@ -115,7 +115,7 @@ def test_a_report_and_an_explanation(tmp_path: Path) -> None:
         assert (facts.routes, facts.refused) == (2, 0)
         served = stage.site._served["shop"].serving.responder
         files = ProjectFiles(tmp_path, "routes/shop.yaml")
-        request = served.plugin.request(served.plugin.RequestDoc(path="/nowhere"), files)
+        request = served.plugin.request(served.plugin.RequestDoc(path="/nowhere"), files, served.context)
         explained = await stage.site.explain(Entry(7, 0.0, request, Outcome("shop", None, "501")))
         assert explained is not None
         assert (explained["miss"], explained["answered_now"]) == ("m-7", False)

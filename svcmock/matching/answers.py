@@ -15,7 +15,7 @@ from svcmock.model import Policy
 class Answer:
     """One route as the index holds it. `doc` is its RouteDoc as MessagePack, decoded when first needed."""
 
-    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "policy", "values")
+    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "part", "policy", "values")
 
     def __init__(
         self, file: str, line: int, doc: bytes, names: tuple[str, ...] = (), values: tuple[bytes, ...] = ()
@@ -27,6 +27,8 @@ class Answer:
         self.values = values
         self.order = 0
         """Its place among the routes of the service."""
+        self.part = -1
+        """Which part of a conversation it answers; -1: the route is none."""
         self.matcher: Matcher | None = None
         self.policy: Policy | None = None
         """Its own, where it says one."""

@@ -130,7 +130,7 @@ def _of_request(
     if all("." in d.at for d in failed):
         yield {"set": {"ignore": sorted({*doc.ignore, *(d.at.partition(".")[0] for d in failed)})}}
     miss = index.plugin.miss(request, Explanation("", "", "", ""), index.context)
-    documents = index.plugin.dump(request, miss)
+    documents = index.plugin.dump(request, miss, index.context)
     if not documents.files:
         yield {"set": {"request": documents.request}}
 
@@ -146,7 +146,7 @@ def _equals_after(index: Index, doc: RouteDoc, context: Context, live: Request) 
         if not known.issuperset(after["ignore"]):
             noise = Noise((*context.ignore.patterns, *after["ignore"]))
             own = msgspec.structs.replace(context, ignore=noise)
-        recorded = plugin.redact(plugin.request(typed, _NO_FILES), own)
+        recorded = plugin.redact(plugin.request(typed, _NO_FILES, own), own)
         demanded = plugin.conditions(recorded, own)
         names = tuple(demanded)
         return plugin.key(recorded, own) == plugin.key(live, own) and plugin.present(live, names, own) == tuple(

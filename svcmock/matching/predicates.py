@@ -37,7 +37,7 @@ from svcmock.protocol import Difference, Doc, Invalid
 
 MULTIVALUED = frozenset({"query", "headers", "trailers", "form", "metadata"})
 CASELESS = frozenset({"headers", "trailers", "metadata"})
-DATA = frozenset({"json", "message"})
+DATA = frozenset({"json", "message", "messages"})
 """Fields whose numbers are numbers; in all others a number is compared with the text that it is there."""
 
 MAX_CHECKS = 1000

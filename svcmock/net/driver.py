@@ -27,7 +27,7 @@ from svcmock.net.missed import learn
 from svcmock.net.reset import reset
 from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
-from svcmock.protocol import Ask, Blob, Close, Out, Send, SendFile, Session, Spool, Wake
+from svcmock.protocol import Ask, Become, Blob, Close, Out, Send, SendFile, Session, Spool, Wake
 
 log = structlog.get_logger()
 
@@ -62,8 +62,6 @@ class Connection(asyncio.Protocol):
         self._spools: Spools | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._full = False
-        self._ahead = 0
-        """Bytes the client sent while an answer waits for its time."""
         self._reading = True
         self._closing = False
         self._ended = False
@@ -103,7 +101,6 @@ class Connection(asyncio.Protocol):
         rest = self._rest
         if rest is None:
             if not self._closing:
-                self._ahead += len(data) if self._timers else 0
                 self._safely(lambda: self._do(self._session.received(data)))
             return
         memo = self.memo
@@ -178,7 +175,7 @@ class Connection(asyncio.Protocol):
         if unsent:
             log.info("closed a client that does not read", service=self._serving.responder.service.name)
             self._transport.abort()
-        elif not (self._closing or self._timers) and self._session.at_rest is None:
+        elif not (self._closing or self._timers or self._session.idle):
             self._safely(lambda: self._do(self._session.timed_out()))
 
     def drain(self) -> None:
@@ -242,10 +239,8 @@ class Connection(asyncio.Protocol):
             self._running = False
         if queue and not self._full and self._file is None:
             return self._do(())
-        if not self._timers:
-            self._ahead = 0
         busy = self._full or bool(queue) or self._file is not None
-        self._hold_reading(busy or self._ahead > READ_AHEAD)
+        self._hold_reading(busy or self._session.held > READ_AHEAD)
         self._rest = None if busy or self._closing else self._session.at_rest
         if self._spools is not None and self._rest is not None:
             self._spools.close()
@@ -265,6 +260,10 @@ class Connection(asyncio.Protocol):
             case Wake(after, token):
                 self._forget()
                 self._later(after, lambda: self._do(self._session.woke(token)))
+            case Become(session, rest):
+                self._forget()
+                self._session = session
+                self._queue.extendleft(reversed((*session.opened(), *session.received(rest))))
             case Spool(token, data):
                 self._forget()
                 if self._spools is None:
@@ -285,9 +284,14 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
 
     def _ask(self, ask: Ask) -> None:
-        decision = self._serving.decide(ask.request, ask.size)
+        # bytes that are never alike are not remembered, but what they ask for may be
+        decision = self._serving.decide(ask, self.memo if self._rest is None else None)
         if self._spools is not None:
             self._spools.close()  # decided: a client that pipelines on and on may never come to rest
+        if decision is None:
+            self._forget()
+            self._queue.extendleft(reversed(self._session.answered(ask, None)))
+            return
         if self._facts is not None:
             if decision.fixed:
                 self._facts.append(Fact(ask.request, decision.outcome, ask.size))
@@ -295,6 +299,7 @@ class Connection(asyncio.Protocol):
                 self._facts = None
         if decision.delay:
             self._later(decision.delay, lambda: self._do(self._session.answered(ask, decision.reply)))
+            self._queue.extendleft(reversed(self._session.waiting(ask, decision.delay)))
         else:
             self._queue.extendleft(reversed(self._session.answered(ask, decision.reply)))
 

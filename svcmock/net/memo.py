@@ -11,13 +11,15 @@ Beside whole requests it remembers essences, where the protocol has a `Likeness`
 what decides nothing. Such a hit knows the reply; the request for the journal is the one that was sent.
 """
 
+from collections.abc import Hashable
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from svcmock.engine import Decision
 from svcmock.journal import Fact
 from svcmock.net.missed import Missed
-from svcmock.protocol import Likeness
+from svcmock.protocol import Likeness, Request
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 16 * 2**20
@@ -27,6 +29,10 @@ MAX_SIGHTS = 16384
 MAX_TURNED_AWAY = 4096
 """Second sights that a full memory turns away before it sweeps."""
 
+MAX_DECIDED = 2048
+"""Requests of which the decision is remembered apart from their bytes, before the older ones are forgotten."""
+
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 Key: TypeAlias = tuple[Any, bytes]
 """`at_rest`, and the bytes or the essence that came then."""
@@ -51,12 +57,23 @@ class Alike(Struct):
     ends: bool
 
 
+class Decided(Struct):
+    """What all requests that are the same get: None where that is nothing. `last` is the one that came last.
+
+    `fact`: for the journal; None where nothing is noted, and for requests that are not the very same.
+    """
+
+    decision: Decision | None
+    last: Request
+    fact: Fact | None = None
+
+
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
     __slots__ = (
-        *("_alike", "_bytes", "_missed", "_old_alike", "_old_missed", "_sights", "_turned_away"),
-        *("known", "likeness", "old"),
+        *("_alike", "_bytes", "_decided", "_missed", "_old_alike", "_old_decided", "_old_missed"),
+        *("_sights", "_turned_away", "known", "likeness", "old"),
     )
 
     def __init__(self, likeness: Likeness | None = None) -> None:
@@ -69,6 +86,9 @@ class Memo:
         self._old_alike: dict[Key, Alike] = {}
         self._missed: dict[Key, Missed] = {}
         self._old_missed: dict[Key, Missed] = {}
+        self._decided: dict[Hashable, Decided] = {}
+        """By what `Likeness.same` gives, and by the request itself where that came time and again."""
+        self._old_decided: dict[Hashable, Decided] = {}
         self._sights: set[int] = set()
         self._bytes = 0
         self._turned_away = 0
@@ -99,9 +119,34 @@ class Memo:
         """What bytes with this essence get, if they miss."""
         return self._missed.get((rest, essence)) or _revive((rest, essence), self._old_missed, self._missed)
 
-    def wants(self, rest: object, data: bytes) -> bool:
-        """Whether the outcome of these bytes, seen now, is worth remembering."""
-        if len(data) > MAX_REQUEST:
+    def decided(self, request: Request) -> Decided | None:
+        """What is known of this very request."""
+        return self._decided.get(request) or _revive(request, self._old_decided, self._decided)
+
+    def decided_alike(self, same: Hashable, request: Request, size: int) -> Decided | None:
+        """What is known of a request from others that are the same."""
+        found = self._decided.get(same) or _revive(same, self._old_decided, self._decided)
+        if found is not None:
+            if found.last == request:
+                decision = found.decision
+                fact = None if decision is None else Fact(request, decision.outcome, size)
+                self._decide(request, Decided(decision, request, fact))
+            found.last = request
+        return found
+
+    def put_decided(self, same: Hashable, request: Request, decision: Decision | None) -> None:
+        """Remember at the second sight what every request that is the same will get."""
+        if self.wants(None, same):
+            self._decide(same, Decided(decision, request))
+
+    def _decide(self, key: Hashable, entry: Decided) -> None:
+        if len(self._decided) >= MAX_DECIDED:
+            self._old_decided, self._decided = self._decided, {}
+        self._decided[key] = entry
+
+    def wants(self, rest: object, data: Hashable) -> bool:
+        """Whether the outcome of these bytes, or what tells a request, seen now, is worth remembering."""
+        if isinstance(data, bytes) and len(data) > MAX_REQUEST:
             return False
         sight = hash((rest, data))
         if sight in self._sights:
@@ -164,7 +209,7 @@ class Memo:
         return young + len(self.old) + len(self._old_alike) + len(self._old_missed)
 
 
-def _revive(key: Key, old: dict[Key, T], young: dict[Key, T]) -> T | None:
+def _revive(key: K, old: dict[K, T], young: dict[K, T]) -> T | None:
     found = old.pop(key, None) if old else None
     if found is not None:
         young[key] = found

@@ -3,6 +3,10 @@
 The relay never waits for the tap to have understood anything, so nothing is buffered that was not buffered
 before: what a client does not take stops the upstream, and the other way round. Opaque connections are passed
 on all the same. Every request that began is counted as recorded, skipped or failed when it ends.
+
+An upstream with TLS is offered what the client speaks: what TLS agreed on with it, or else what its first bytes
+say. What messages mean may have to be asked of the upstream (`Inquire`); exchanges that wait for that outlive
+their connection by a moment.
 """
 
 import asyncio
@@ -14,18 +18,23 @@ from typing import cast
 import structlog
 
 from svcmock.model import rfc3339
+from svcmock.net.inquiry import ask
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector, UpstreamError
 from svcmock.protocol import (
+    Become,
     Began,
     Context,
     Exchange,
     Fact,
     Forward,
+    Inquire,
+    Inquiring,
     Invalid,
     Lost,
     Opaque,
+    Opening,
     Plugin,
     ProtocolError,
     Push,
@@ -35,10 +44,10 @@ from svcmock.protocol import (
     Spool,
     Spooled,
     StartTLS,
-    Switch,
+    SvcmockError,
     Tap,
 )
-from svcmock.recording import Counters, Recording, RecordingError
+from svcmock.recording import Counters, Recording, RecordingError, keep
 
 log = structlog.get_logger()
 
@@ -53,21 +62,25 @@ class Recorder:
         self,
         name: str,
         plugin: Plugin,
-        context: Context,
+        fresh_context: Callable[[], Context],
         connector: Connector,
         folder: Path,
         file: str,
         spools: Callable[[], Spools],
     ) -> None:
+        """`fresh_context` is called again when it is known what messages mean. It raises SvcmockError."""
         self.name = name
         self.plugin = plugin
-        self.context = context
+        self.context = fresh_context()
         self.connector = connector
         self.spools = spools
         self.counters = Counters()
         self.connections: set[Client] = set()
         self.opened = 0
         self.opaque = 0
+        self._fresh_context = fresh_context
+        self._folder = folder
+        self._inquiry: asyncio.Task[None] | None = None
         self._recording = Recording(folder, file, self._adopt)
         self._adopting: Spools | None = None
         self._wall = time.time() - time.monotonic()
@@ -81,7 +94,7 @@ class Recorder:
         """Append one exchange to the recording; counts it."""
         self._adopting = spools
         try:
-            documents = self.plugin.dump(seen.request, seen.reply)
+            documents = self.plugin.dump(seen.request, seen.reply, self.context)
             recorded = {
                 "at": rfc3339(self._wall + seen.timing.at),
                 "took": f"{seen.timing.took * 1000:.1f}ms",
@@ -105,8 +118,33 @@ class Recorder:
         elif self.counters.failed <= FAILURES_LOGGED:
             log.warning("exchange lost", service=self.name, what=what, why=why)
 
+    def inquire(self, client: "Client") -> None:
+        """Ask the upstream what its messages mean, if nobody has yet; `client` is told, like all others."""
+        loop = asyncio.get_running_loop()
+        if self._inquiry is None and isinstance(self.plugin, Inquiring):
+            self._inquiry = loop.create_task(self._inquire(self.plugin, client.alpn))
+        elif self._inquiry is None or self._inquiry.done():
+            loop.call_soon(client.inform)
+
     def close(self) -> None:
+        if self._inquiry is not None:
+            self._inquiry.cancel()
         self._recording.close()
+
+    async def _inquire(self, plugin: Inquiring, alpn: tuple[str, ...]) -> None:
+        """`alpn`: what is spoken on the connection for which this is needed."""
+        upstream = self.connector.upstream
+        try:
+            for learned in await ask(plugin.inquiry(upstream), self.connector, alpn):
+                keep(self._folder, learned.name, learned.data)
+                log.info("learned from the upstream", service=self.name, file=learned.name)
+            self.context = self._fresh_context()
+        except SvcmockError as error:
+            log.info("the upstream does not say what messages mean", service=self.name, why=str(error))
+        except Exception:
+            log.exception("a mistake in the protocol's code", service=self.name)
+        for client in tuple(self.connections):
+            client.inform()
 
     def _adopt(self, spooled: Spooled) -> Path:
         if self._adopting is None:
@@ -129,7 +167,15 @@ class Client(asyncio.Protocol):
         self._spools: Spools | None = None
         self._began: set[int] = set()
         self._connecting: asyncio.Task[None] | None = None
+        self._head: bytes | None = None
+        """What the client has said, while that does not yet tell what the upstream is to speak."""
+        self.alpn: tuple[str, ...] = ()
+        """What an upstream with TLS is offered."""
         self._ended: set[Side] = set()
+        self._inquiring = False
+        """Whether the tap waits to be informed."""
+        self._late: Side | None = None
+        """The side that ended last, meanwhile: when it is told of that, a tap holds nothing back any more."""
         self._unread = False
         """The tap reads no more, so nobody knows what is under way."""
         recorder.opened += 1
@@ -140,9 +186,19 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
         self._recorder.connections.add(self)
-        self._connecting = self._loop.create_task(self._connect())
+        alpn = self._agreed(self._transport)
+        if alpn is None:
+            self._head = b""
+        else:
+            self._open(alpn)
 
     def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += data
+            alpn = cast("Opening", self._recorder.plugin).alpn_for(self._head)
+            if alpn is not None:
+                self._head = None
+                self._open(alpn)
         if self._connecting is not None:
             # one read's worth may wait for the upstream, not more
             self.hold()
@@ -200,16 +256,41 @@ class Client(asyncio.Protocol):
 
     # --- the daemon calls these ---
 
+    def inform(self) -> None:
+        """What messages mean is known, as far as it is to be had."""
+        self._inquiring = False
+        self._see(self._tap.informed(self._recorder.context))
+        if self._late is not None:
+            self._see(self._tap.eof(self._late, time.monotonic()))
+        self._finish()
+
     def close(self) -> None:
         """End the connection; what was under way is lost and counted."""
+        if self._inquiring:
+            self.inform()
         if self._transport is not None and self._began:
             reset(self._transport)
         elif self._transport is not None:
             self._transport.abort()
 
+    def _agreed(self, transport: asyncio.Transport) -> tuple[str, ...] | None:
+        """What to offer the upstream; None: the client's first bytes will tell."""
+        plugin = self._recorder.plugin
+        if not self._recorder.connector.upstream.tls:
+            return ()
+        tls = transport.get_extra_info("ssl_object")
+        selected = tls.selected_alpn_protocol() if tls is not None else None
+        if selected:
+            return (selected,)
+        return None if isinstance(plugin, Opening) and not plugin.server_first else plugin.alpn
+
+    def _open(self, alpn: tuple[str, ...]) -> None:
+        self.alpn = alpn
+        self._connecting = self._loop.create_task(self._connect())
+
     async def _connect(self) -> None:
         try:
-            await self._recorder.connector.connect(lambda: self._server)
+            await self._recorder.connector.connect(lambda: self._server, self.alpn)
         except UpstreamError as error:
             url = self._recorder.connector.upstream.url
             log.warning("upstream unreachable", service=self._recorder.name, upstream=url, why=str(error))
@@ -221,7 +302,10 @@ class Client(asyncio.Protocol):
     def _end(self, side: Side) -> None:
         if side not in self._ended:
             self._ended.add(side)
-            self._see(self._tap.eof(side, time.monotonic()))
+            if self._inquiring and len(self._ended) == len(Side):
+                self._late = side
+            else:
+                self._see(self._tap.eof(side, time.monotonic()))
             self._settle()
 
     def _settle(self) -> None:
@@ -257,19 +341,30 @@ class Client(asyncio.Protocol):
                     self._spools.append(token, data)
                 case Shut(to):
                     self._shut(to)
+                case Become(tap, rest):
+                    self._become(tap, rest)
                 case _:
                     self._note(seen)
 
-    def _note(self, seen: Opaque | Fact | Push | StartTLS | Switch) -> None:
+    def _become(self, tap: Tap, rest: bytes) -> None:
+        self._tap = tap
+        self._see(tap.from_client(rest, time.monotonic()))
+        for side in self._ended:
+            self._see(tap.eof(side, time.monotonic()))
+
+    def _note(self, seen: Opaque | Fact | Push | StartTLS | Inquire) -> None:
         name = self._recorder.name
         match seen:
+            case Inquire():
+                self._inquiring = True
+                self._recorder.inquire(self)
             case Opaque(why):
                 self._recorder.opaque += 1
                 self._unread = True
                 log.warning("passed on unread", service=name, why=why)
             case Fact() | Push():
                 log.debug("seen", service=name, seen=repr(seen))
-            case StartTLS() | Switch():
+            case StartTLS():
                 log.warning("not recorded from here", service=name, seen=repr(seen))
 
     def _shut(self, to: Side) -> None:
@@ -285,7 +380,7 @@ class Client(asyncio.Protocol):
 
     def _finish(self) -> None:
         """Both sides are gone: nothing may be left pending."""
-        if self._transport is not None or self._server.connected:
+        if self._transport is not None or self._server.connected or self._inquiring:
             return
         self._recorder.connections.discard(self)
         self._end(Side.SERVER)

@@ -16,7 +16,7 @@ from svcmock.net.descriptors import open_body
 from svcmock.net.memo import Memo
 from svcmock.net.missed import Missed
 from svcmock.net.spool import Spools
-from svcmock.protocol import Context, Request
+from svcmock.protocol import Ask, Context, Request
 
 log = structlog.get_logger()
 
@@ -63,11 +63,34 @@ class Serving:
         others: dict[int, Memo] = {}
         for connection in self.connections:
             made = connection.context
-            alike = (made.options, made.pace) == (responder.context.options, responder.context.pace)
+            alike = _reads(made) == _reads(responder.context)
             connection.memo = self.memo if alike else others.setdefault(id(made), Memo())
 
-    def decide(self, request: Request, size: int) -> Decision:
-        """Decide and enter into the journal."""
+    def decide(self, ask: Ask, memo: Memo | None = None) -> Decision | None:
+        """Decide and enter into the journal; None for an optional request that no route answers.
+
+        With a `memo`, a request that it tells from no other is decided once.
+        """
+        request, size = ask.request, ask.size
+        if memo is None or memo.likeness is None:
+            return self._decide(request, size, optional=ask.optional)
+        known = memo.decided(request)
+        if known is not None and known.fact is not None:
+            self.journal.again(time(), known.fact)
+            return known.decision
+        same = None if known is not None else memo.likeness.same(request)
+        if same is not None:
+            known = memo.decided_alike(same, request, size)
+        if known is not None and (known.decision is not None or ask.optional):
+            if known.decision is not None:
+                self.journal.add(time(), request, known.decision.outcome, size)
+            return known.decision
+        decision = self._decide(request, size, optional=ask.optional)
+        if same is not None and (decision is None or decision.fixed):
+            memo.put_decided(same, request, decision)
+        return decision
+
+    def _decide(self, request: Request, size: int, *, optional: bool) -> Decision | None:
         now = time()
         problem = ""
         try:
@@ -77,7 +100,7 @@ class Serving:
         except Unservable as error:
             decision, problem = None, str(error)
         if decision is None:
-            return self._miss(request, size, now, problem)
+            return None if optional and not problem else self._miss(request, size, now, problem)
         if size > JOURNAL_REQUEST_MAX:
             request = self.responder.plugin.summary(request)
             size = len(request)
@@ -117,6 +140,12 @@ class Serving:
                 request=self.responder.plugin.summary(self.responder.masked(request)),
             )
         return decision
+
+
+def _reads(context: Context) -> tuple[object, ...]:
+    """What a session's reading of bytes depends on."""
+    schema = context.schema
+    return context.options, context.pace, None if schema is None else schema.digest
 
 
 def _check_files(decision: Decision) -> None:

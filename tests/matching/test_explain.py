@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from svcmock import engine
 from svcmock.engine import Responder
 from svcmock.matching import explain as explain_module
-from svcmock.protocol import Difference, Explanation, Near
+from svcmock.noise import Noise
+from svcmock.protocol import Context, Difference, Explanation, Near
 from svcmock_protocols.http.messages import Request
 from tests.routes import request, responder
 
@@ -265,12 +266,15 @@ MATCHES = st.fixed_dictionaries(
 )
 
 
+CONTEXT = Context(None, Noise(), lambda credential: credential)
+
+
 def recorded(asked: Request) -> Any:
     """A route as the recorder writes it."""
     from svcmock_protocols.http import plugin
     from svcmock_protocols.http.messages import Reply
 
-    return {"request": plugin.dump(asked, Reply(200, b"OK")).request, "respond": {"status": 200}}
+    return {"request": plugin.dump(asked, Reply(200, b"OK"), CONTEXT).request, "respond": {"status": 200}}
 
 
 ROUTES = st.lists(

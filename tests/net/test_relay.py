@@ -33,7 +33,7 @@ def relayed(
         recorder = Recorder(
             "shop",
             plugin,
-            CONTEXT,
+            lambda: CONTEXT,
             Connector(service, plugin),
             root / "rec",
             "r.yaml",

@@ -29,7 +29,13 @@ def recorder_of(root: Path, url: str, spoken: Plugin = plugin, **options: Any) -
     service = msgspec.structs.replace(SERVICE, upstream=url)
     context = msgspec.structs.replace(CONTEXT, options=msgspec.structs.replace(CONTEXT.options, **options))
     return Recorder(
-        "shop", spoken, context, Connector(service, spoken), root / "rec", "r.yaml", lambda: Spools(root / "sp")
+        "shop",
+        spoken,
+        lambda: context,
+        Connector(service, spoken),
+        root / "rec",
+        "r.yaml",
+        lambda: Spools(root / "sp"),
     )
 
 
@@ -142,7 +148,7 @@ def test_a_large_body_that_is_not_recorded_leaves_no_file_while_the_connection_l
 class _Forgetful(HttpPlugin):
     """A protocol with a mistake in what writes its recordings."""
 
-    def dump(self, request: Any, reply: Any) -> Documents:
+    def dump(self, request: Any, reply: Any, context: Any) -> Documents:
         mistake: Mapping[str, Documents] = {}
         return mistake["dump"]
 

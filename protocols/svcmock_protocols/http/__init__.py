@@ -1,10 +1,10 @@
-"""HTTP/1.0 and HTTP/1.1: the plugin object, which ties this folder's modules to the contract.
+"""HTTP/1.0, HTTP/1.1, HTTP/2 and gRPC: the plugin object, which ties this folder's modules to the contract.
 
 What is supported, the members of route files, the fields and the noise are described in README.md.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -15,14 +15,17 @@ from svcmock.protocol import (
     Documents,
     Explanation,
     Files,
+    Folder,
+    Inquiry,
     Likeness,
     Plugin,
     Session,
     Tap,
     Upstream,
 )
-from svcmock_protocols.http import canonical, documents, messages
+from svcmock_protocols.http import canonical, documents, messages, openings
 from svcmock_protocols.http import miss as misses
+from svcmock_protocols.http.grpc import codes, parts, view
 from svcmock_protocols.http.noise import NOISE
 from svcmock_protocols.http.redact import TooManyError, redact_request
 
@@ -37,13 +40,13 @@ _OPENING = re.compile(
 
 
 class HttpPlugin:
-    """HTTP/1.x as `svcmock.protocol.Plugin` asks for it. Stateless."""
+    """HTTP and gRPC as `svcmock.protocol.Plugin` asks for it. Stateless."""
 
     name = "http"
     aliases: tuple[str, ...] = ("http1",)
     schemes: Mapping[str, int] = {"http": 80, "https": 443}
     tls_schemes = frozenset({"https"})
-    alpn: tuple[str, ...] = ("http/1.1",)
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
     server_first = False
     noise: tuple[str, ...] = NOISE
     field_names: Collection[str] = canonical.NAMES
@@ -76,14 +79,26 @@ class HttpPlugin:
 
         return HttpTap(context, upstream)
 
-    def request(self, doc: Any, files: Files) -> messages.Request:
-        return documents.request(doc, files)
+    def alpn_for(self, head: bytes) -> tuple[str, ...] | None:
+        return openings.alpn_for(head)
 
-    def reply(self, doc: Any, files: Files) -> messages.Reply:
-        return documents.reply(doc, files)
+    def knock(self, name: str) -> bytes:
+        return openings.knock(name)
 
-    def dump(self, request: messages.Request, reply: messages.Reply) -> Documents:
-        return documents.dump(request, reply)
+    def answered(self, name: str, data: bytes) -> bool | None:
+        return openings.answered(data) if name == "h2" else False
+
+    def request(self, doc: Any, files: Files, context: Context) -> messages.Request:
+        return documents.request(doc, files, context)
+
+    def reply(self, doc: Any, files: Files, context: Context, asked: messages.Request | None) -> messages.Reply:
+        return documents.reply(doc, files, context, asked)
+
+    def tied(self, doc: Any) -> bool:
+        return documents.tied(doc)
+
+    def dump(self, request: messages.Request, reply: messages.Reply, context: Context) -> Documents:
+        return documents.dump(request, reply, context)
 
     def key(self, request: messages.Request, context: Context) -> bytes:
         return canonical.key(request, context)
@@ -108,20 +123,49 @@ class HttpPlugin:
     def redact(self, request: messages.Request, context: Context) -> messages.Request:
         """With more credentials than a recording may hold, nothing is left but method and path: a miss."""
         try:
-            return redact_request(request, context.token, canonical.redaction(context))
+            return redact_request(request, context.token, canonical.redaction(context), context.schema)
         except TooManyError:
             return messages.Request(request.method, canonical.address(request))
 
-    def miss(self, request: messages.Request, explanation: Explanation, context: Context) -> messages.Reply:  # noqa: ARG002
-        return misses.miss(explanation, context.options)
+    def miss(self, request: messages.Request, explanation: Explanation, context: Context) -> messages.Reply:
+        return misses.miss(request, explanation, context.options)
 
     def summary(self, request: messages.Request) -> str:
-        """Method and path; no query, which may hold credentials."""
+        """Method and path, or `gRPC` and the method's name; no query, which may hold credentials."""
         path = canonical.address(request)[:SUMMARY_MAX].decode("ascii", "backslashreplace")
-        return f"{request.method.decode('ascii', 'backslashreplace')[:32]} {path}"
+        if not view.is_call(request):
+            return f"{request.method.decode('ascii', 'backslashreplace')[:32]} {path}"
+        number = request.said.partition(b" ")[0].decode("ascii", "backslashreplace")
+        part = f", {'message ' if number.isdigit() else ''}{number}" if number else ""
+        return f"gRPC {path[1:]}{part}"
 
     def outcome(self, reply: messages.Reply) -> str:
-        return str(reply.status)
+        """The status, or the name of gRPC's; `more` for a part of a conversation that goes on."""
+        if reply.more:
+            return "more"
+        code = view.status_of(reply) if view.kind(reply.block) is not None else None
+        return str(reply.status) if code is None else str(codes.show(code))
+
+    def parts(
+        self, request: messages.Request, reply: messages.Reply, context: Context
+    ) -> Sequence[messages.Request]:
+        return parts.parts(request, reply, context)
+
+    def part(self, reply: messages.Reply, number: int) -> messages.Reply:
+        return parts.part(reply, number)
+
+    def sources(self, options: Any) -> Sequence[str]:
+        return messages.patterns(options.proto) + messages.patterns(options.descriptor_set)
+
+    def schema(self, options: Any, folder: Folder) -> Any:
+        from svcmock_protocols.http.grpc import school
+
+        return school.schema(options, folder)
+
+    def inquiry(self, upstream: Upstream) -> Inquiry:
+        from svcmock_protocols.http.grpc.inquiry import ReflectionInquiry
+
+        return ReflectionInquiry(upstream)
 
 
 plugin: Plugin = HttpPlugin()

@@ -5,11 +5,14 @@ section 6.2.2; dot segments stand), same method, same query as a multimap, same 
 forms as multimaps, multipart by its parts whatever the boundary, anything else byte by byte; always without
 the content coding. Whatever cannot be read as what it says it is counts as bytes, as does what is deeper or has
 more nodes than the limits here: the same on both sides of a comparison, so it can only ever refuse.
+
+A gRPC call is compared by what its messages mean (`grpc.meaning`), and a part of a conversation by what came
+before it, too. How it travelled decides nothing: compressed or not, as gRPC or as gRPC-Web.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -21,6 +24,9 @@ from svcmock_protocols.http.bodies import FORM, IN_MEMORY_MAX
 from svcmock_protocols.http.codec import index, values
 from svcmock_protocols.http.credentials import Rules, rules
 from svcmock_protocols.http.forms import Pairs, canonical_pairs, is_json, media_type, parse_pairs, text
+from svcmock_protocols.http.grpc import meaning, view
+from svcmock_protocols.http.grpc.heads import text_values
+from svcmock_protocols.http.grpc.view import Head
 from svcmock_protocols.http.messages import Options, Request
 from svcmock_protocols.http.redact import canonical_credential
 
@@ -49,13 +55,36 @@ def address(request: Request) -> bytes:
 
 
 def key(request: Request, context: Context) -> bytes:
-    """address NUL method NUL query NUL digest of the body; the last two are empty where there is none."""
+    """address NUL method NUL query NUL digest of the body; the last two are empty where there is none.
+
+    Of a part of a conversation what it said before stands in place of the query.
+    """
+    if request.method == b"POST":
+        head = view.head(request.block)
+        if head is not None:
+            return _key_of_call(request, head, context)
+    return _key(request, context, _digest)
+
+
+def _key(request: Request, context: Context, digest: Callable[[Request, Context], bytes]) -> bytes:
     target = request.target
     place = _place if len(target) <= _MEMO_BYTES else _place.__wrapped__
     where, query = place(target, context.ignore.covers)
+    query = query + request.said if request.said else query
     if request.body == b"":
         return b"%b\0%b\0%b\0" % (where, request.method, query)
-    return b"%b\0%b\0%b\0%b" % (where, request.method, query, _digest(request, context))
+    return b"%b\0%b\0%b\0%b" % (where, request.method, query, digest(request, context))
+
+
+def _work_out(request: Request, head: Head, context: Context) -> bytes:
+    def digest(request: Request, context: Context) -> bytes:
+        held = isinstance(request.body, bytes) and len(request.body) <= _by_digest_above(context)
+        return meaning.of(request, head, context) if held else _digest(request, context)
+
+    return _key(request, context, digest)
+
+
+_key_of_call = meaning.Memo(_work_out)
 
 
 @lru_cache(maxsize=4096)
@@ -107,8 +136,8 @@ def _digest(request: Request, context: Context) -> bytes:
     if len(body) > _by_digest_above(context):
         return _hashed(b"sha256", _sha256(body, request).encode())
     content_type = _media_type(request)
-    meaning = _meaning if len(body) + len(content_type) <= _MEMO_BYTES else _meaning.__wrapped__
-    return meaning(body, codings, content_type, context.ignore)
+    means = _meaning if len(body) + len(content_type) <= _MEMO_BYTES else _meaning.__wrapped__
+    return means(body, codings, content_type, context.ignore)
 
 
 def _by_digest_above(context: Context) -> int:
@@ -242,8 +271,9 @@ def _part(part: multipart.Part) -> Doc:
 def conditions(request: Request, context: Context) -> Mapping[str, bytes]:
     """The request's headers that are no noise, as `headers.<name>`, with their canonical values."""
     covers, known = context.ignore.covers, redaction(context)
+    canonical = _canonical_of_call if view.is_call(request) else _canonical
     return {
-        _PREFIX + name.decode(): _canonical(name, found, context, known)
+        _PREFIX + name.decode(): canonical(name, found, context, known)
         for name, found in index(request.block).items()
         if not covers("headers", name.decode())
     }
@@ -252,12 +282,26 @@ def conditions(request: Request, context: Context) -> Mapping[str, bytes]:
 def present(request: Request, names: tuple[str, ...], context: Context) -> tuple[bytes | None, ...]:
     """The canonical values of these fields of a live request; None where it has none."""
     live, known = index(request.block), redaction(context)
+    canonical = _canonical_of_call if view.is_call(request) else _canonical
     made = []
     for name in names:
         lower = name[len(_PREFIX) :].encode()
         found = live.get(lower) or _IMPLIED.get(lower)
-        made.append(None if found is None else _canonical(lower, found, context, known))
+        made.append(None if found is None else canonical(lower, found, context, known))
     return tuple(made)
+
+
+def _canonical_of_call(name: bytes, found: tuple[bytes, ...], context: Context, known: Rules) -> bytes:
+    """Metadata, in which the form of gRPC-Web and the padding of binary values make no difference."""
+    if name == b"content-type":
+        kind = view.kind_of(b", ".join(found))
+        if kind is not None:
+            return kind.usual
+    elif name == b"accept" and view.kind_of(found[0]) is not None:
+        found = _IMPLIED[name]
+    elif name.endswith(b"-bin"):
+        found = tuple([part.strip(b" \t").rstrip(b"=") for value in found for part in value.split(b",")])
+    return _canonical(name, found, context, known)
 
 
 def redaction(context: Context) -> Rules:
@@ -296,22 +340,30 @@ NAMES = (
     "headers",
     "cookies",
     "host",
-    "version",
+    "http_version",
     "json",
     "form",
     "multipart",
     "body",
+    "grpc",
+    "service",
+    "rpc",
+    "metadata",
+    "message",
+    "messages",
 )
-"""Every field that a request may have; the last four only where its body is of that kind."""
+"""Every field that a request may have; from `json` on only where its body is so, or it is a gRPC call."""
 
 
 class Fields(Mapping[str, Doc]):
     """A request as predicates, noise paths and templates see it; each field is computed when first read."""
 
-    __slots__ = ("_known", "_plain", "_request")
+    __slots__ = ("_call", "_known", "_plain", "_request", "_schema")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, schema: Any = None) -> None:
         self._request = request
+        self._schema = schema
+        self._call = view.head(request.block) if request.method == b"POST" else None
         self._known: dict[str, Doc] = {}
         self._plain: bytes | None = None
 
@@ -350,7 +402,7 @@ class Fields(Mapping[str, Doc]):
         found = values(self._request.block, b"host")
         return text(found[0]) if found else ""
 
-    def _version(self) -> Doc:
+    def _http_version(self) -> Doc:
         return text(self._request.version)
 
     def _json(self) -> Doc:
@@ -373,7 +425,42 @@ class Fields(Mapping[str, Doc]):
         return parts
 
     def _body(self) -> Doc:
+        if self._call is not None:
+            raise KeyError("body")
         return text(self._content())
+
+    def _grpc(self) -> Doc:
+        name = view.name_of(self._request.target) if self._call is not None else None
+        if name is None:
+            raise KeyError("grpc")
+        return name
+
+    def _service(self) -> Doc:
+        return str(self["grpc"]).rpartition("/")[0]
+
+    def _rpc(self) -> Doc:
+        return str(self["grpc"]).rpartition("/")[2]
+
+    def _metadata(self) -> Doc:
+        if self._call is None:
+            raise KeyError("metadata")
+        found = index(self._request.block)
+        return {text(name): text_values(name, values) for name, values in found.items()}
+
+    def _messages(self) -> Doc:
+        request, head = self._request, self._call
+        if head is None or not isinstance(request.body, bytes) or len(request.body) > MEANING_MAX:
+            raise KeyError("messages")
+        found = meaning.documents(request.body, head, request.target, self._schema)
+        if found is None:
+            raise KeyError("messages")
+        return found
+
+    def _message(self) -> Doc:
+        found: list[Doc] = self["messages"]
+        if len(found) != 1:
+            raise KeyError("message")
+        return found[0]
 
     def _content(self) -> bytes:
         """The body without its coding, where it is in memory; undecodable, it is what it is."""
@@ -406,9 +493,9 @@ def _grouped(pairs: Pairs) -> dict[str, Doc]:
     return grouped
 
 
-def fields(request: Request, context: Context) -> Mapping[str, Doc]:  # noqa: ARG001  one view for every service
+def fields(request: Request, context: Context) -> Mapping[str, Doc]:
     """What predicates, noise paths and templates see of a request. Noise is not left out here."""
-    return Fields(request)
+    return Fields(request, context.schema)
 
 
 def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
@@ -416,18 +503,25 @@ def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
 
     A body that is compared by its digest is `{sha256: }`; one form is as in `fields` otherwise.
     """
-    found = Fields(request)
-    made: dict[str, Doc] = {"method": found["method"], "path": found["path"]}
+    found = Fields(request, context.schema)
+    if "grpc" in found:
+        made: dict[str, Doc] = {"grpc": found["grpc"]}
+        forms: tuple[str, ...] = ("message", "messages")
+    else:
+        made = {"method": found["method"], "path": found["path"]}
+        forms = ("json", "form", "multipart", "body")
     query = context.ignore.prune(found["query"], "query")
     if query:
         made["query"] = query
+    if request.said:
+        made["said"] = text(request.said)
     body = request.body
     if not isinstance(body, bytes):
         made["body"] = {"sha256": body.sha256}
     elif len(body) > _by_digest_above(context):
         made["body"] = {"sha256": _sha256(body, request)}
     else:
-        name = next((name for name in ("json", "form", "multipart", "body") if name in found), None)
+        name = next((name for name in forms if name in found), None)
         if name is not None:
             made[name] = context.ignore.prune(found[name], name)
     return made

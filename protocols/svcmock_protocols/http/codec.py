@@ -11,6 +11,8 @@ STRICTER_THAN_H11. Responses are read by the same field grammar; only a missing 
 Content-Length repeated with one value are tolerated, as neither makes the framing ambiguous.
 """
 
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -30,6 +32,8 @@ MAX_FIELDS: Final = 200
 """Field lines of a head."""
 MAX_LENGTH_DIGITS: Final = 19
 """Digits of a Content-Length, leading zeros included: what still fits 64 bits."""
+_MAX_SETTINGS: Final = 1024
+"""Characters of an HTTP2-Settings field."""
 _MEMO_HEADS: Final = 512
 _MEMO_BYTES: Final = 2048
 
@@ -108,6 +112,7 @@ class RequestHead(Struct, frozen=True):
 
     `framing` is "length", "chunked" or "none"; `expect` is the lower-cased expectation of a 1.1 client.
     `plain`: sent by an HTTP/1.1 client that keeps its connection, and not with HEAD.
+    `upgrade`: the HTTP2-Settings of a client that would go over to HTTP/2 (RFC 7540 section 3.2), None of others.
     """
 
     request: Request
@@ -116,6 +121,7 @@ class RequestHead(Struct, frozen=True):
     keep_alive: bool = True
     expect: bytes = b""
     plain: bool = True
+    upgrade: bytes | None = None
 
 
 class ReplyHead(Struct, frozen=True):
@@ -187,7 +193,8 @@ def _read_request(head: bytes) -> RequestHead:
     said = _deciding(head, line_end)
     _check_host(said.get(b"host", ()), version)
     framing, length = _framing(said, version, lenient=False)
-    keep_alive = _keep_alive(said.get(b"connection", ()), version)
+    connection = said.get(b"connection", ())
+    keep_alive = _keep_alive(connection, version)
     return RequestHead(
         request=Request(method, target, version, block),
         framing=framing,
@@ -195,7 +202,22 @@ def _read_request(head: bytes) -> RequestHead:
         keep_alive=keep_alive,
         expect=b",".join(said.get(b"expect", ())).lower() if version == b"1.1" else b"",
         plain=keep_alive and version == b"1.1" and method != b"HEAD",
+        upgrade=_upgrade(connection, block) if connection and version == b"1.1" else None,
     )
+
+
+def _upgrade(connection: tuple[bytes, ...], block: bytes) -> bytes | None:
+    """The settings of a client that offers to go over to HTTP/2, and says all that belongs to it."""
+    if not connection_options(connection) >= {b"upgrade", b"http2-settings"}:
+        return None
+    offered = connection_options(values(block, b"upgrade"))
+    settings = values(block, b"http2-settings")
+    if b"h2c" not in offered or len(settings) != 1 or len(settings[0]) > _MAX_SETTINGS:
+        return None
+    try:
+        return base64.b64decode(settings[0] + b"=" * (-len(settings[0]) % 4), b"-_", validate=True)
+    except binascii.Error:
+        return None
 
 
 _request_head = lru_cache(maxsize=_MEMO_HEADS)(_read_request)

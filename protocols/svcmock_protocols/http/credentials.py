@@ -124,11 +124,12 @@ def rules(redact: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> Rules:
 
 
 def _below(paths: Iterable[str], root: str) -> frozenset[bytes]:
-    return frozenset(p.partition(".")[2].lower().encode() for p in paths if p.startswith(f"{root}."))
+    roots = (f"{root}.", "metadata.")
+    return frozenset(p.partition(".")[2].lower().encode() for p in paths if p.startswith(roots))
 
 
 def _members(paths: Iterable[str]) -> list[bytes]:
-    roots = ("query.", "form.", "multipart.", "json.")
+    roots = ("query.", "form.", "multipart.", "json.", "message.", "messages.")
     return [_normal(path.encode()) for path in paths if path.startswith(roots)]
 
 

@@ -8,6 +8,7 @@ what some route looks at. A line that is not well formed is never left out, nor 
 is refused has an essence that is refused.
 """
 
+from collections.abc import Hashable
 from typing import Final
 
 from svcmock.protocol import Context
@@ -17,8 +18,8 @@ from svcmock_protocols.http.credentials import Names
 from svcmock_protocols.http.messages import Options, Request
 
 DECIDING: Final = frozenset(
-    b"""host content-length transfer-encoding connection expect
-    content-type content-encoding accept-encoding cookie""".split()
+    b"""host content-length transfer-encoding connection expect upgrade http2-settings
+    content-type content-encoding accept-encoding cookie grpc-encoding grpc-accept-encoding""".split()
 )
 """Fields that this protocol's own code reads from a request, beside those that may hold credentials.
 
@@ -28,6 +29,10 @@ _REMEMBERED: Final = 1024
 """Lines whose verdict is remembered; each is part of a request that the daemon takes for small."""
 _TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """What a field's value may hold."""
+_ALL: Final = frozenset({"headers", "metadata"})
+"""Fields that are made of all lines."""
+_SAME_MAX: Final = 4096
+"""Bytes of a body up to which requests are told apart by it."""
 
 
 class Likeness:
@@ -36,10 +41,14 @@ class Likeness:
     def __init__(self, names: frozenset[str], context: Context) -> None:
         options = context.options
         self._max_head = options.max_head if isinstance(options, Options) else MAX_HEAD
-        self._all = "headers" in names
-        demanded = {name.removeprefix("headers.").encode() for name in names if name.startswith("headers.")}
+        self._all = not names.isdisjoint(_ALL)
+        demanded = {
+            name.partition(".")[2].encode() for name in names if name.startswith(("headers.", "metadata."))
+        }
         self._verdicts = _Verdicts(DECIDING | demanded, canonical.redaction(context).looked_into)
         self._stays = self._verdicts.__getitem__
+        self._blocks: dict[bytes, tuple[bytes, ...]] = {}
+        """The lines that stay, of blocks that came lately: a client of HTTP/2 sends the very same again."""
 
     def essence(self, data: bytes) -> bytes | None:
         if self._all:
@@ -62,6 +71,21 @@ class Likeness:
     def request(alike: Request, data: bytes) -> Request:
         block = data[data.index(b"\r\n") + 2 : data.index(b"\r\n\r\n") + 2]
         return Request(alike.method, alike.target, alike.version, block, alike.body, alike.trailers)
+
+    def same(self, request: Request) -> Hashable | None:
+        """All of a request but the lines that decide nothing; None where that is much, or they all decide."""
+        body = request.body
+        if self._all or body.__class__ is not bytes or len(body) > _SAME_MAX:
+            return None
+        block = request.block
+        lines = self._blocks.get(block)
+        if lines is None:
+            lines = tuple(filter(self._stays, block.split(b"\r\n")))
+            if len(block) <= _SAME_MAX:
+                if len(self._blocks) >= _REMEMBERED:
+                    self._blocks.clear()
+                self._blocks[block] = lines
+        return request.method, request.target, request.version, body, request.said, request.trailers, lines
 
 
 class _Verdicts(dict[bytes, bool]):

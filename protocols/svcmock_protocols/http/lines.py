@@ -50,7 +50,7 @@ def block(doc: Doc, *at: str | int) -> bytes:
     if isinstance(doc, dict):
         lines = [line for name, value in doc.items() for line in _named(name, value, (*at, name))]
     elif isinstance(doc, list):
-        lines = [_line(item, (*at, i)) for i, item in enumerate(doc)]
+        lines = [line(item, (*at, i)) for i, item in enumerate(doc)]
     else:
         raise Invalid(at, f"expected a list of [name, value] pairs or a mapping, got {type(doc).__name__}")
     if len(lines) > MAX_LINES:
@@ -64,12 +64,13 @@ def _named(name: str, value: Doc, at: tuple[Any, ...]) -> list[bytes]:
     return [_pair(name, value, at)]
 
 
-def _line(item: Doc, at: tuple[Any, ...]) -> bytes:
+def line(item: Doc, at: tuple[Any, ...]) -> bytes:
+    """The line that one item of a list stands for. Raises Invalid."""
     if isinstance(item, dict) and item.keys() == {"line"}:
-        line = value_bytes(item["line"], (*at, "line"))
-        if _LINE.fullmatch(line) is None:
+        verbatim = value_bytes(item["line"], (*at, "line"))
+        if _LINE.fullmatch(verbatim) is None:
             raise Invalid((*at, "line"), "not a field line: expected `Name: value` without control characters")
-        return line + b"\r\n"
+        return verbatim + b"\r\n"
     if not isinstance(item, list) or len(item) != 2:
         raise Invalid(at, "expected a pair [name, value]")
     return _pair(item[0], item[1], at)

@@ -14,7 +14,9 @@ import msgspec
 from svcmock.protocol import Explanation
 from svcmock_protocols.http.codec import bodiless, with_head
 from svcmock_protocols.http.documents import REASONS
-from svcmock_protocols.http.messages import Options, Reply
+from svcmock_protocols.http.grpc import miss as of_calls
+from svcmock_protocols.http.grpc import view
+from svcmock_protocols.http.messages import Options, Reply, Request
 
 _JSON = b"Content-Type: application/json\r\n"
 _TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
@@ -39,12 +41,15 @@ FAULTS: Mapping[str, Reply] = {
     "bad_gateway": _fault(502),
     "unavailable": _fault(503, _RETRY),
     "gateway_timeout": _fault(504),
+    **of_calls.FAULTS,
 }
-"""HTTP's errors by name, as servers and the gateways in front of them send them."""
+"""HTTP's errors by name, as servers and the gateways in front of them send them, and gRPC's."""
 
 
-def miss(explanation: Explanation, options: object) -> Reply:
-    """The reply that carries `explanation`; its status is the option `miss_status`."""
+def miss(request: Request, explanation: Explanation, options: object) -> Reply:
+    """The reply that carries `explanation`: with the status `miss_status`, or for a call one of gRPC's."""
+    if view.is_call(request):
+        return of_calls.miss(request, explanation, _as_json(explanation))
     status = options.miss_status if isinstance(options, Options) else Options().miss_status
     label = b"X-Svcmock-Miss: %b\r\n" % _visible(explanation.miss)
     reason, block, body = REASONS.get(status, "").encode(), _JSON + label, _as_json(explanation)

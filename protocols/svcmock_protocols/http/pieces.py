@@ -1,8 +1,8 @@
 """A streamed body as a person writes it: durations, chunk sizes, and pieces that show their data.
 
 Two forms. `chunks` gives sizes only: `[1024, 8192 x 4, 13 after 20ms]` is six pieces, the last of them 20 ms
-after the one before it. `stream` gives the data too: `["data: 1\\n\\n", {after: 20ms, data: "data: 2\\n\\n"}]`.
-In `stream`, `json:` is compact JSON and a line feed, which makes JSON Lines.
+after the one before it (`on 2`: see `Chunk.on`). `stream` gives the data too: `["data: 1\\n\\n", {after: 20ms,
+data: "data: 2\\n\\n"}]`. In `stream`, `json:` is compact JSON and a line feed, which makes JSON Lines.
 """
 
 import math
@@ -26,7 +26,7 @@ MAX_SHOWN = 64
 
 _DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,20})?(?:e-?\d{1,3})?)(us|ms|s|m|h)?")
 _SCALE = {"us": "e-6", "ms": "e-3", "s": "", "": ""}
-_RUN = re.compile(r"(\d{1,13})(?: x (\d{1,7}))?(?: after (\S{1,40}))?")
+_RUN = re.compile(r"(\d{1,13})(?: x (\d{1,7}))?(?: after (\S{1,40}))?(?: on (\d{1,7}))?")
 
 
 def duration(doc: Doc, *at: str | int) -> float:
@@ -76,11 +76,12 @@ def show_chunks(chunks: tuple[Chunk, ...]) -> list[Doc]:
 
 
 def _show_run(chunk: Chunk, count: int) -> Doc:
-    if count == 1 and not chunk.after:
+    if count == 1 and not chunk.after and chunk.on < 0:
         return chunk.size
     times = f" x {count}" if count > 1 else ""
     gap = f" after {show_duration(chunk.after)}" if chunk.after else ""
-    return f"{chunk.size}{times}{gap}"
+    part = f" on {chunk.on}" if chunk.on >= 0 else ""
+    return f"{chunk.size}{times}{gap}{part}"
 
 
 def chunks(doc: Doc, *at: str | int) -> tuple[Chunk, ...]:
@@ -103,7 +104,7 @@ def _run(item: Doc, at: tuple[Any, ...]) -> tuple[Chunk, int]:
     size, count = int(match[1]), int(match[2] or 1)
     if not 0 < size <= MAX_SIZE or not count:
         raise Invalid(at, "expected a size and a count of at least 1")
-    return Chunk(size, duration(match[3], *at) if match[3] else 0.0), count
+    return Chunk(size, duration(match[3], *at) if match[3] else 0.0, int(match[4] or -1)), count
 
 
 def show_stream(body: bytes, chunks: tuple[Chunk, ...], *, lines: bool) -> list[Doc] | None:

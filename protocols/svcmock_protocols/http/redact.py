@@ -6,7 +6,8 @@ has. Then every credential of SECRET_MIN bytes or more that was found there is l
 exchange, also percent-encoded, JSON-escaped and HTML-escaped: servers echo. A request is searched for its own
 alone, so that a live one redacts to the same. Bodies with a content coding are decoded, redacted and coded
 again; Content-Length and the sizes of chunks are made to fit. Everything else stays byte for
-byte. Redacting twice gives what redacting once gives.
+byte. Redacting twice gives what redacting once gives. The messages of a gRPC call are looked through one by one
+(`grpc.redact`).
 """
 
 import html
@@ -32,6 +33,10 @@ from svcmock_protocols.http.credentials import (
     note,
     rules,
 )
+from svcmock_protocols.http.grpc import view
+from svcmock_protocols.http.grpc.redact import NO_SENSE, Rewrite, Sense, echoed, edits
+from svcmock_protocols.http.grpc.redact import hidden as hidden_by_name
+from svcmock_protocols.http.grpc.schema import Schema
 from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
 
 MAX_SECRETS = 256
@@ -74,28 +79,39 @@ class TooManyError(Exception):
 
 
 def redact_exchange(
-    request: Request, reply: Reply, token: Token, known: Rules | None = None, spooled: Found | None = None
+    request: Request,
+    reply: Reply,
+    token: Token,
+    known: Rules | None = None,
+    spooled: Found | None = None,
+    schema: Schema | None = None,
 ) -> tuple[Request, Reply]:
     """Both as they are recorded. `spooled` are the credentials of bodies on disk. Raises TooManyError.
+
+    `schema`: what gRPC messages mean (`Context.schema`).
 
     The reply is searched for the credentials of both. The request is searched for its own alone, as a live
     one can be: what only its reply makes a credential, the client had said openly and is matched by.
     """
     known = known or _DEFAULT
     found: Found = {}
-    hidden = _hide_request(request, token, found, known)
-    request = _echo_request(hidden, Echo(found)) if found else hidden
-    return request, redact_reply(reply, {**found, **(spooled or {})}, token, known)
+    sense = Sense(schema, request.target)
+    hidden = _hide_request(request, token, found, known, sense)
+    request = _echo_request(hidden, Echo(found), sense) if found else hidden
+    return request, redact_reply(reply, {**found, **(spooled or {})}, token, known, sense)
 
 
-def redact_request(request: Request, token: Token, known: Rules | None = None) -> Request:
+def redact_request(
+    request: Request, token: Token, known: Rules | None = None, schema: Schema | None = None
+) -> Request:
     """The request as its recording would hold it. Raises TooManyError.
 
     Without the project's key, when all tokens are one, a recorded request gives what its live one gives, too.
     """
     found: Found = {}
-    hidden = _hide_request(request, token, found, known or _DEFAULT)
-    redacted = _echo_request(hidden, Echo(found)) if found else hidden
+    sense = Sense(schema, request.target)
+    hidden = _hide_request(request, token, found, known or _DEFAULT, sense)
+    redacted = _echo_request(hidden, Echo(found), sense) if found else hidden
     return redacted if token(_SAMPLE) == _SAMPLE else _all_alike(redacted, token)
 
 
@@ -104,33 +120,52 @@ def _all_alike(request: Request, token: Token) -> Request:
     if not request.body and _MARK not in request.target and _MARK not in request.block:
         return request
 
-    def find(text: bytes) -> list[Edit]:
-        return [(*match.span(), token(match[0])) for match in _TOKENS.finditer(text)]
+    alike = _Alike(token)
+    edited = _echo_body(request, alike, Sense())
+    return replace(edited, block=alike.apply(edited.block), target=alike.apply(edited.target))
 
-    edited = _edit_body(request, find)
-    block = apply_edits(edited.block, find(edited.block))
-    return replace(edited, block=block, target=apply_edits(edited.target, find(edited.target)))
+
+class _Alike:
+    """Replaces tokens by what the service makes of them now."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def occurs(self, data: bytes) -> bool:
+        return _TOKENS.search(data) is not None and self.apply(data) != data
+
+    def edits(self, data: bytes) -> list[Edit]:
+        return [(*match.span(), self._token(match[0])) for match in _TOKENS.finditer(data)]
+
+    def apply(self, data: bytes) -> bytes:
+        return apply_edits(data, self.edits(data))
 
 
 def redact_reply(
-    reply: Reply, secrets: Mapping[bytes, bytes], token: Token, known: Rules | None = None
+    reply: Reply,
+    secrets: Mapping[bytes, bytes],
+    token: Token,
+    known: Rules | None = None,
+    sense: Sense = NO_SENSE,
 ) -> Reply:
     """The reply without its own credentials and without `secrets`, those of its request by their tokens.
 
     Raises TooManyError.
     """
     found = dict(secrets)
-    hidden = _hide_reply(reply, token, found, known or _DEFAULT)
-    return _echo_reply(hidden, Echo(found)) if found else hidden
+    hidden = _hide_reply(reply, token, found, known or _DEFAULT, sense)
+    return _echo_reply(hidden, Echo(found), sense) if found else hidden
 
 
-def secrets_of(message: Request | Reply, token: Token, known: Rules | None = None) -> Found:
+def secrets_of(
+    message: Request | Reply, token: Token, known: Rules | None = None, sense: Sense = NO_SENSE
+) -> Found:
     """The credentials of one message, or of as much of it as there is yet, by their tokens."""
     found: Found = {}
     if isinstance(message, Request):
-        _hide_request(message, token, found, known or _DEFAULT)
+        _hide_request(message, token, found, known or _DEFAULT, sense)
     else:
-        _hide_reply(message, token, found, known or _DEFAULT)
+        _hide_reply(message, token, found, known or _DEFAULT, sense)
     return found
 
 
@@ -168,14 +203,14 @@ def _name_of(pair: bytes) -> bytes:
 # --- first pass: the places that hold credentials -----------------------------------------------------
 
 
-def _hide_request(request: Request, token: Token, found: Found, known: Rules) -> Request:
-    hidden = _hide_message(request, token, found, known)
+def _hide_request(request: Request, token: Token, found: Found, known: Rules, sense: Sense) -> Request:
+    hidden = _hide_message(request, token, found, known, sense)
     edits = _url_edits(request.target, token, found, known)
     return replace(hidden, target=apply_edits(request.target, edits)) if edits else hidden
 
 
-def _hide_reply(reply: Reply, token: Token, found: Found, known: Rules) -> Reply:
-    hidden = _hide_message(reply, token, found, known)
+def _hide_reply(reply: Reply, token: Token, found: Found, known: Rules, sense: Sense) -> Reply:
+    hidden = _hide_message(reply, token, found, known, sense)
     if not reply.interim:
         return hidden
     return replace(hidden, interim=tuple(_hide_interim(each, token, found, known) for each in reply.interim))
@@ -185,9 +220,11 @@ def _hide_interim(interim: Interim, token: Token, found: Found, known: Rules) ->
     return replace(interim, block=_hide_block(interim.block, token, found, known))
 
 
-def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -> _Message:
+def _hide_message(message: _Message, token: Token, found: Found, known: Rules, sense: Sense) -> _Message:
     edited = message
-    if message.body:  # most requests have none, and need no parsing of their fields
+    if view.kind(message.block) is not None:
+        edited = _hide_messages(message, token, found, known, sense)
+    elif message.body:  # most requests have none, and need no parsing of their fields
         kinds = values(message.block, b"content-type")
         kind = kinds[0].lower() if kinds else b""
         edited = _edit_body(message, lambda plain: member_edits(plain, kind, token, found, known))
@@ -196,6 +233,18 @@ def _hide_message(message: _Message, token: Token, found: Found, known: Rules) -
     if block == edited.block and trailers == edited.trailers:
         return edited
     return replace(edited, block=block, trailers=trailers)
+
+
+def _hide_messages(message: _Message, token: Token, found: Found, known: Rules, sense: Sense) -> _Message:
+    """The messages of a call without what their names say is a credential."""
+    schema, type_name = sense.schema, sense.type_of(output=isinstance(message, Reply))
+
+    def hide_one(data: bytes) -> bytes:
+        if schema is None or type_name is None:
+            return data
+        return hidden_by_name(data, schema, type_name, token, found, known)
+
+    return _edit_call(message, hide_one, lambda block: _hide_block(block, token, found, known))
 
 
 def _hide_block(block: bytes, token: Token, found: Found, known: Rules) -> bytes:
@@ -377,27 +426,34 @@ def _forms(secret: bytes) -> Iterable[bytes]:
     return forms | {form.encode() for form in (*escaped, html.escape(text))}
 
 
-def _echo_request(request: Request, echo: Echo) -> Request:
+def _echo_request(request: Request, echo: Echo, sense: Sense) -> Request:
     if not echo:
         return request
     target = echo.apply(request.target)
-    edited = _echo_message(request, echo)
+    edited = _echo_message(request, echo, sense)
     return edited if target == edited.target else replace(edited, target=target)
 
 
-def _echo_reply(reply: Reply, echo: Echo) -> Reply:
+def _echo_reply(reply: Reply, echo: Echo, sense: Sense) -> Reply:
     if not echo:
         return reply
     interim = tuple(replace(each, block=_echo_block(each.block, echo)) for each in reply.interim)
-    return replace(_echo_message(reply, echo), reason=echo.apply(reply.reason), interim=interim)
+    return replace(_echo_message(reply, echo, sense), reason=echo.apply(reply.reason), interim=interim)
 
 
-def _echo_message(message: _Message, echo: Echo) -> _Message:
-    edited = _edit_body(message, echo.edits)
+def _echo_message(message: _Message, echo: Echo, sense: Sense) -> _Message:
+    edited = _echo_body(message, echo, sense)
     block, trailers = _echo_block(edited.block, echo), _echo_block(edited.trailers, echo)
     if block == edited.block and trailers == edited.trailers:
         return edited
     return replace(edited, block=block, trailers=trailers)
+
+
+def _echo_body(message: _Message, echo: "Echo | _Alike", sense: Sense) -> _Message:
+    if view.kind(message.block) is None:
+        return _edit_body(message, echo.edits)
+    type_name = sense.type_of(output=isinstance(message, Reply))
+    return _edit_call(message, lambda data: echoed(data, sense.schema, type_name, echo), echo.apply)
 
 
 def _echo_block(block: bytes, echo: Echo) -> bytes:
@@ -463,6 +519,25 @@ def _edit_body(message: _Message, find: Callable[[bytes], list[Edit]]) -> _Messa
     return message
 
 
+def _edit_call(message: _Message, rewrite: Rewrite, block: Rewrite) -> _Message:
+    """A call with its messages rewritten one by one; a body that is none is left as it is."""
+    body, kind = message.body, view.kind(message.block)
+    if not isinstance(body, bytes) or not body or kind is None:
+        return message
+    plain = view.untexted(body) if kind.text else body
+    made = None if plain is None else edits(plain, view.encoding(message.block), rewrite, block)
+    if plain is None or not made:
+        return message
+    new = apply_edits(plain, made)
+    new = view.texted(new) if kind.text else new
+    message = replace(message, body=new, block=with_length(message.block, len(new)))
+    if isinstance(message, Reply):
+        chunks = message.chunks
+        cut = scaled(chunks, len(body), len(new)) if kind.text else _shifted(chunks, made)
+        return replace(message, chunks=cut)
+    return message
+
+
 def _shifted(chunks: tuple[Chunk, ...], edits: list[Edit]) -> tuple[Chunk, ...]:
     """The chunks with their ends after the same bytes as before; an end inside an edit goes to its end."""
     ends = []
@@ -494,6 +569,6 @@ def _cut(chunks: tuple[Chunk, ...], ends: list[int]) -> tuple[Chunk, ...]:
     for chunk, end in zip(chunks, ends, strict=True):
         after += chunk.after
         if end > at:
-            made.append(Chunk(size=end - at, after=after))
+            made.append(Chunk(size=end - at, after=after, on=chunk.on))
             at, after = end, 0.0
     return tuple(made)

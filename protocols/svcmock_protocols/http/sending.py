@@ -23,6 +23,7 @@ from svcmock_protocols.http.codec import (
     without,
 )
 from svcmock_protocols.http.coding import accepted, coding_of, codings, decode
+from svcmock_protocols.http.grpc import fitting
 from svcmock_protocols.http.messages import Chunk, Interim, Reply
 
 GAP: Final = "gap"
@@ -41,6 +42,12 @@ _REASONS: Final = {
 }
 
 
+def refused(status: int, why: str) -> Reply:
+    """The reply to a client whose request cannot be served, where the connection goes on."""
+    block = b"Content-Type: text/plain; charset=utf-8\r\n"
+    return with_head(Reply(status, _REASONS[status], block, why.encode() + b"\n"))
+
+
 def refusal(status: int, why: str) -> Send:
     """The whole reply to a client whose request cannot be served; the connection ends after it."""
     body = why.encode() + b"\n"
@@ -57,18 +64,18 @@ def deliver(reply: Reply, asked: RequestHead, pace: float, *, closing: bool) -> 
     if isinstance(reply.body, Spooled):
         return True, iter((refusal(500, "this reply is still being recorded and cannot be served yet"),))
     method, version = asked.request.method, asked.request.version
-    fitted = _rewritten(_decoded(reply, asked), asked)
-    if version == b"1.0" and fitted.framing == "chunked":
-        block = without(fitted.block, b"transfer-encoding", b"trailer")
-        fitted = replace(fitted, block=block, framing="close", trailers=b"", head=b"")
-    closing = closing or not asked.keep_alive or not _lasting(fitted, method)
-    fitted = _connection(fitted, version, asked_to_stay=asked.keep_alive, closing=closing)
-    head = fitted.head or reply_head(fitted)
-    if version == b"1.1" and fitted.interim:
-        head = b"".join(map(_interim, fitted.interim)) + head
-    if bodiless(method, fitted.status) or fitted.framing == "none":
+    fit = _for_http1(fitted(reply, asked))
+    if version == b"1.0" and fit.framing == "chunked":
+        block = without(fit.block, b"transfer-encoding", b"trailer")
+        fit = replace(fit, block=block, framing="close", trailers=b"", head=b"")
+    closing = closing or not asked.keep_alive or not _lasting(fit, method)
+    fit = _connection(fit, version, asked_to_stay=asked.keep_alive, closing=closing)
+    head = fit.head or reply_head(fit)
+    if version == b"1.1" and fit.interim:
+        head = b"".join(map(_interim, fit.interim)) + head
+    if bodiless(method, fit.status) or fit.framing == "none":
         return closing, iter((Send(head),))
-    return closing, _stream(head, fitted, pace)
+    return closing, _stream(head, fit, pace)
 
 
 def _interim(interim: Interim) -> bytes:
@@ -76,6 +83,19 @@ def _interim(interim: Interim) -> bytes:
 
 
 # --- fitting a reply to its client --------------------------------------------------------------------
+
+
+def fitted(reply: Reply, asked: RequestHead) -> Reply:
+    """The reply as this client can read it, whatever version of HTTP it speaks; the very same if it can."""
+    return fitting.fitted(_rewritten(_decoded(reply, asked), asked), asked.request)
+
+
+def _for_http1(reply: Reply) -> Reply:
+    """A reply that was recorded over HTTP/2 as HTTP/1.1 says it."""
+    if reply.version != b"2":
+        return reply
+    block = reply.block if reply.framing != "chunked" else without(reply.block, b"transfer-encoding")
+    return replace(reply, version=b"1.1", block=block, head=b"", plain=False)
 
 
 def _decoded(reply: Reply, asked: RequestHead) -> Reply:
@@ -138,7 +158,7 @@ def _stream(head: bytes, reply: Reply, pace: float) -> Iterator[Out]:
     """Head and body, in as few Sends as gaps and files allow."""
     chunked = reply.framing == "chunked"
     waiting = [head]
-    for after, piece in _pieces(reply.body, reply.chunks):
+    for after, piece in pieces(reply.body, reply.chunks):
         if after * pace > 0:
             if waiting:
                 yield Send(b"".join(waiting))
@@ -165,7 +185,7 @@ def _sent(waiting: list[bytes]) -> Iterator[Out]:
         yield Send(b"".join(waiting))
 
 
-def _pieces(body: bytes | Blob | Spooled, chunks: Iterable[Chunk]) -> Iterator[tuple[float, bytes | Blob]]:
+def pieces(body: bytes | Blob | Spooled, chunks: Iterable[Chunk]) -> Iterator[tuple[float, bytes | Blob]]:
     """The body cut as `chunks` say, each piece with the seconds before it. What they leave is one more."""
     if isinstance(body, Spooled):
         return

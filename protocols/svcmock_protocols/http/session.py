@@ -1,4 +1,4 @@
-"""Serves one client connection of HTTP/1.0 or HTTP/1.1 (RFC 9112). Sans I/O.
+"""Serves one client connection of HTTP/1.0 or HTTP/1.1 (RFC 9112), until it goes over to HTTP/2. Sans I/O.
 
 One request at a time: from its Ask until its reply has been sent, what the client goes on sending waits unread,
 so pipelined requests are answered in order and a slow client is held back by the daemon.
@@ -13,7 +13,9 @@ A refused request ends the connection: after a fault nobody knows where the next
 from collections.abc import Hashable, Iterator
 from typing import Final
 
-from svcmock.protocol import Ask, Close, Context, Out, Outs, Send, Spooled, Wake
+from msgspec.structs import replace
+
+from svcmock.protocol import Ask, Become, Close, Context, Out, Outs, Send, Spooled, Wake
 from svcmock_protocols.http.body import BodyReader, body_reader
 from svcmock_protocols.http.codec import MessageError, RequestHead, parse_request_head
 from svcmock_protocols.http.messages import Options, Reply, Request
@@ -21,6 +23,9 @@ from svcmock_protocols.http.sending import GAP, deliver, refusal
 from svcmock_protocols.http.watched import Body, request_body
 
 _CONTINUE: Final = Send(b"HTTP/1.1 100 Continue\r\n\r\n")
+_SWITCHING: Final = Send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+_PRIOR: Final = b"PRI * HTTP/2.0\r\n\r\n"
+"""The head that only a client of HTTP/2 sends (RFC 9113 section 3.4)."""
 _ID: Final = 1
 """The id of every Ask: there is one at a time, and equal sessions must do equal things."""
 _TRIM: Final = 1 << 18
@@ -36,6 +41,7 @@ class HttpSession:
         "_body",
         "_buffer",
         "_closing",
+        "_context",
         "_draining",
         "_ended",
         "_kept",
@@ -52,6 +58,7 @@ class HttpSession:
 
     def __init__(self, context: Context) -> None:
         options = context.options
+        self._context = context
         self._options: Options = options if isinstance(options, Options) else Options()
         self._pace = context.pace
         self._buffer: bytes | bytearray = b""
@@ -81,7 +88,18 @@ class HttpSession:
             return None
         return None if self._over or self._draining or self._ended else self._spools
 
+    @property
+    def idle(self) -> bool:
+        return not (self._asked or self._body or self._at < len(self._buffer))
+
+    @property
+    def held(self) -> int:
+        return len(self._buffer) - self._at if self._asked else 0
+
     def opened(self) -> Outs:
+        return ()
+
+    def waiting(self, ask: Ask, after: float) -> Outs:  # noqa: ARG002  a client of HTTP/1 has no deadline
         return ()
 
     def received(self, data: bytes) -> Outs:
@@ -150,6 +168,8 @@ class HttpSession:
         buffer, start = self._buffer, self._at
         if start == len(buffer):
             return ()
+        if buffer.startswith(_PRIOR, start):
+            return self._become(None, bytes(buffer[start:]))
         parsed = parse_request_head(buffer, start, self._options.max_head, self._scanned)
         if parsed is None:
             self._scanned = len(buffer)
@@ -199,12 +219,25 @@ class HttpSession:
         return [*outs, *rest, *self._ask(head, request, self._size, at)]
 
     def _ask(self, head: RequestHead, request: Request, size: int, end: int) -> Outs:
+        if head.upgrade is not None and not isinstance(request.body, Spooled):
+            return self._become(replace(head, request=request), bytes(self._buffer[end:]))
         self._asked = head
         if end == len(self._buffer):
             self._buffer, self._at = b"", 0
         else:
             self._at = end
         return (Ask(_ID, request, size),)
+
+    def _become(self, upgraded: RequestHead | None, rest: bytes) -> Outs:
+        """Go over to HTTP/2: by its preface, or because a request asked for it (RFC 7540 section 3.2)."""
+        from svcmock_protocols.http.h2.session import Http2Session
+
+        self._over = True
+        self._buffer, self._at = b"", 0
+        self._reading = self._body = self._kept = None
+        if upgraded is None:
+            return (Become(Http2Session(self._context), rest),)
+        return _SWITCHING, Become(Http2Session(self._context, upgraded), rest)
 
     # --- sending --------------------------------------------------------------------------------------
 

@@ -1,16 +1,20 @@
 """The recording side of an HTTP/1 connection: bytes pass, requests are paired with replies in their order.
 
 Decides what is rewritten on the way, and nothing else is: `Host` becomes the upstream's unless
-`preserve_host`; an absolute-form target becomes origin-form; a Location or Content-Location that names the
-upstream leads back through the recorder, under the name by which the client reached it. Towards an https
-upstream such a URL loses its scheme (RFC 3986 section 4.2), as the client came by the scheme it uses.
+`preserve_host`; an absolute-form target becomes origin-form; URLs in a reply's head lead home (`exchanges`).
 
 Heads are passed on when they are complete, all other bytes at once. Replies are paired first in, first out
 (RFC 9112 section 9.3.2). An exchange is emitted when both its messages are complete, with its credentials
-replaced. A protocol that takes the connection over (CONNECT, Upgrade, HTTP/2) and bytes that cannot be decoded
+replaced. Another protocol that takes the connection over (CONNECT, Upgrade) and bytes that cannot be decoded
 make the tap opaque: it lets everything through, and the requests under way are lost.
+
+HTTP/2 is recorded by a tap of its own, which takes over from this one: after its preface, with which a client
+with prior knowledge begins, and after a 101 that agrees to `Upgrade: h2c` (RFC 7540 section 3.2), where the
+request has become the first stream.
 """
 
+import base64
+import binascii
 import re
 from collections import deque
 from typing import Final
@@ -18,79 +22,40 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from svcmock.protocol import (
-    Began,
-    Context,
-    Exchange,
-    Forward,
-    Lost,
-    Opaque,
-    Seen,
-    Shut,
-    Side,
-    Sight,
-    Spooled,
-    Timing,
-    Upstream,
-)
-from svcmock_protocols.http.body import MAX_BODY, BodyReader, body_reader
+from svcmock.protocol import Become, Context, Forward, Opaque, Seen, Shut, Side, Sight, Upstream
+from svcmock_protocols.http.body import BodyReader, body_reader
 from svcmock_protocols.http.codec import (
     MAX_HEAD,
     MessageError,
     ReplyHead,
     RequestHead,
+    connection_options,
     parse_reply_head,
     parse_request_head,
     values,
     without,
 )
-from svcmock_protocols.http.coding import MAX_DECODED, accepted, coding_of
-from svcmock_protocols.http.credentials import Found, rules
-from svcmock_protocols.http.messages import Interim, Options, Reply, Request
-from svcmock_protocols.http.redact import (
-    TooManyError,
-    redact_exchange,
-    scaled,
-    secrets_of,
-    with_length,
-)
-from svcmock_protocols.http.sieve import Sieve, sieve_of
-from svcmock_protocols.http.watched import Body, Cuts, request_body, with_boundary
+from svcmock_protocols.http.exchanges import Asked, Exchanges, Told, unreachable_text
+from svcmock_protocols.http.h2 import frames
+from svcmock_protocols.http.h2.tap import H2Tap, toned_down
+from svcmock_protocols.http.messages import Request
+from svcmock_protocols.http.watched import Body, Cuts
 
-MAX_PENDING: Final = 1000
-"""Requests of one connection under way; a client that pipelines more is no longer recorded."""
-MAX_INTERIM: Final = 16
-"""Interim replies that are kept for one request."""
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\n"
+"""What of HTTP/2's preface looks like a head."""
+H2C_SETTINGS: Final = b"http2-settings"
+UPGRADE_FIELDS: Final = (b"connection", b"upgrade", H2C_SETTINGS)
+"""Fields of a request that became a stream: they were about the connection, and are not recorded."""
 
 _HOST = re.compile(rb"^(host:[ \t]*)[^\r\n]*", re.IGNORECASE | re.MULTILINE)
-_LOCATION = re.compile(
-    rb"^((?:content-)?location:[ \t]*)(?:(https?):)?//([^/?#@\s]*)(?=[/?#\s])", re.IGNORECASE | re.MULTILINE
-)
+_H2C_SETTINGS = re.compile(rb"^(http2-settings:[ \t]*)([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _ABSOLUTE = re.compile(rb"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*")
-
-
-class _Asked(Struct):
-    """A request under way. `request` and `reply` get their bodies when these are complete."""
-
-    id: int
-    request: Request
-    at: float
-    host: bytes
-    body: Body
-    asked: bool = False
-    told: bool = False
-    took: float = 0.0
-    interim: tuple[Interim, ...] = ()
-    reply: Reply = Reply(status=0)
-    spooled: Found = {}
-    why: str = ""
 
 
 class _Telling(Struct):
     """A reply whose body is passing."""
 
-    to: _Asked
+    to: Asked
     reader: BodyReader
     body: Body
     cuts: Cuts
@@ -100,20 +65,14 @@ class HttpTap:
     """One recorded connection, as `svcmock.protocol.Tap` asks for it."""
 
     def __init__(self, context: Context, upstream: Upstream) -> None:
-        options = context.options if isinstance(context.options, Options) else Options()
-        self._options = options
-        self._known = rules(options.redact, options.keep)
-        self._token = context.token
+        self._exchanges = Exchanges(context, upstream)
         self._upstream = upstream
-        self._endpoint = _endpoint(upstream.authority.encode(), tls=upstream.tls)
         self._client, self._server = bytearray(), bytearray()
         self._client_seen = self._server_seen = 0
         self._client_at = self._server_at = 0.0
-        self._asking: tuple[_Asked, BodyReader] | None = None
+        self._asking: tuple[Asked, BodyReader] | None = None
         self._telling: _Telling | None = None
-        self._queue: deque[_Asked] = deque()
-        self._open: dict[int, _Asked] = {}
-        self._next = 1
+        self._queue: deque[Asked] = deque()
         self._blind = False
         self._down = ""
         self._answered = False
@@ -165,6 +124,11 @@ class HttpTap:
             self._answer(self._queue[0].request.method, out)
         return out
 
+    def informed(self, context: Context) -> Sight:
+        out: list[Seen] = []
+        self._exchanges.informed(context, out)
+        return out
+
     # --- requests ---
 
     def _request_bytes(self, at: float, out: list[Seen]) -> bool:
@@ -186,10 +150,10 @@ class HttpTap:
 
     def _begin(self, at: float, out: list[Seen]) -> bool:
         if self._client.startswith(PREFACE):
-            self._pass_over("HTTP/2 with prior knowledge", out)
+            self._preface(at, out)
             return False
         try:
-            found = parse_request_head(self._client, 0, self._options.max_head, self._client_seen)
+            found = parse_request_head(self._client, 0, self._exchanges.options.max_head, self._client_seen)
         except MessageError:
             if not self._down:
                 raise
@@ -202,8 +166,8 @@ class HttpTap:
         if head.request.method == b"CONNECT":
             self._pass_over("CONNECT", out)
             return False
-        if len(self._open) >= MAX_PENDING:
-            self._give_up(f"more than {MAX_PENDING} requests under way", out)
+        if self._exchanges.full:
+            self._give_up(f"more than {len(self._exchanges.open)} requests under way", out)
             return False
         asked = self._open_one(head, out)
         self._client_seen = 0
@@ -212,7 +176,7 @@ class HttpTap:
             return False
         out.append(Forward(self._outgoing(head.request), Side.SERVER))
         del self._client[:end]
-        reader = body_reader(head.framing, head.length, self._options.max_body)
+        reader = body_reader(head.framing, head.length, self._exchanges.options.max_body)
         if reader.done:
             self._asked(asked, reader, out)
             self._client_at = at
@@ -220,15 +184,10 @@ class HttpTap:
             self._asking = (asked, reader)
         return True
 
-    def _open_one(self, head: RequestHead, out: list[Seen]) -> _Asked:
-        request = head.request
-        ident, self._next = self._next, self._next + 1
-        body = request_body((ident, "request"), request, self._options, self._token)
-        hosts = values(request.block, b"host")
-        asked = _Asked(ident, request, self._client_at, hosts[0] if hosts else b"", body)
-        self._open[ident] = asked
+    def _open_one(self, head: RequestHead, out: list[Seen]) -> Asked:
+        hosts = values(head.request.block, b"host")
+        asked = self._exchanges.begin(head.request, self._client_at, hosts[0] if hosts else b"", out)
         self._queue.append(asked)
-        out.append(Began(ident))
         return asked
 
     def _outgoing(self, request: Request) -> bytes:
@@ -243,22 +202,14 @@ class HttpTap:
         if not self._upstream.preserve_host:
             authority = self._upstream.authority.encode()
             block = _HOST.sub(lambda match: match[1] + authority, block, count=1)
+        if _offers_h2c(request):
+            block = _H2C_SETTINGS.sub(lambda match: match[1] + _settings_field(match[2]), block, count=1)
         return b"%b %b HTTP/%b\r\n%b\r\n" % (request.method, target, request.version, block)
 
-    def _asked(self, asked: _Asked, reader: BodyReader, out: list[Seen]) -> None:
+    def _asked(self, asked: Asked, reader: BodyReader, out: list[Seen]) -> None:
         """A request is complete."""
-        body, spools = asked.body.end()
-        out += spools
-        block = asked.request.block
-        if isinstance(body, Spooled):
-            # without its coding, with tokens and a common boundary in it, it is another size than it was
-            block = without(block, b"content-encoding") if asked.body.unfolded else block
-            block = with_length(with_boundary(block), body.size)
-        asked.request = replace(asked.request, body=body, block=block, trailers=reader.trailers)
-        asked.asked = True
-        asked.why = asked.why or asked.body.why
         self._asking = None
-        self._emit(asked, out)
+        self._exchanges.heard(asked, reader.trailers, out)
 
     # --- replies ---
 
@@ -282,7 +233,9 @@ class HttpTap:
 
     def _reply_head(self, at: float, out: list[Seen]) -> bool:
         if not self._queue:
-            self._give_up("the server spoke unasked", out)
+            # servers of HTTP/2 alone send their settings to whoever connects
+            if not (self._exchanges.first and frames.may_be_settings(self._server)):
+                self._give_up("the server spoke unasked", out)
             return False
         asked = self._queue[0]
         found = parse_reply_head(self._server, asked.request.method, 0, MAX_HEAD, self._server_seen)
@@ -292,110 +245,79 @@ class HttpTap:
         head, end = found
         self._server_seen = 0
         raw = bytes(self._server[:end])
-        block = self._homeward(head.reply.block, asked.host)
+        block = self._exchanges.homeward(head.reply.block, asked.host)
         out.append(Forward(raw[: -2 - len(head.reply.block)] + block + b"\r\n", Side.CLIENT))
         del self._server[:end]
         reply = replace(head.reply, block=block)
         if reply.status >= 200:
             self._tell(asked, replace(head, reply=reply), at, out)
-        elif reply.status == 101:
-            self._lose(asked, "the connection went over to another protocol", out, skipped=True)
-            self._give_up("the connection went over to another protocol", out)
-        elif reply.status != 100 and len(asked.interim) < MAX_INTERIM:
-            asked.interim = (*asked.interim, Interim(reply.status, reply.reason, reply.block))
-        if reply.status < 200:
-            self._server_at = at
+            return True
+        self._server_at = at
+        if reply.status == 101:
+            self._switched(asked, block, at, out)
+        else:
+            self._exchanges.interim(asked, reply.status, reply.reason, reply.block)
         return True
 
-    def _homeward(self, block: bytes, host: bytes) -> bytes:
-        """The block with URLs that name the upstream leading to where the client found us."""
-
-        def turned(match: re.Match[bytes]) -> bytes:
-            field, scheme, authority = match.groups()
-            tls = self._upstream.tls if scheme is None else scheme.lower() == b"https"
-            if tls is not self._upstream.tls or _endpoint(authority, tls=tls) != self._endpoint:
-                return match[0]
-            kept = b"" if tls or scheme is None else scheme + b":"
-            return b"%b%b//%b" % (field, kept, host)
-
-        return _LOCATION.sub(turned, block) if host and b"//" in block else block
-
-    def _tell(self, asked: _Asked, head: ReplyHead, at: float, out: list[Seen]) -> None:
+    def _tell(self, asked: Asked, head: ReplyHead, at: float, out: list[Seen]) -> None:
         """The final head has come: watch the body."""
-        reply = head.reply
-        asked.took = self._server_at - asked.at
-        coding = coding_of(reply.block)
-        asked.reply = replace(
-            reply,
-            interim=asked.interim,
-            self_authority=asked.host if _names(reply.block, asked.host) else b"",
-            negotiated=not coding or accepted(asked.request.block, coding),
-        )
-
-        def sieve(start: bytes) -> Sieve:
-            found = secrets_of(asked.request, self._token, self._known) | asked.body.found
-            return sieve_of(asked.reply, start, self._token, self._known, found)
-
-        sizes = (self._options.max_body_memory, max(MAX_DECODED, self._options.max_body))
+        framing = head.reply.framing
         self._telling = _Telling(
             asked,
-            body_reader(reply.framing, head.length, max(MAX_BODY, self._options.max_body), padded=True),
-            Body((asked.id, "reply"), sizes, coding, sieve, unfolds=False),
-            Cuts(at, chunked=reply.framing == "chunked"),
+            body_reader(framing, head.length, self._exchanges.max_reply, padded=True),
+            self._exchanges.answering(asked, head.reply, self._server_at - asked.at),
+            Cuts(at, chunked=framing == "chunked"),
         )
-        if reply.framing == "none" or self._telling.reader.done:
+        if framing == "none" or self._telling.reader.done:
             self._told(self._telling, out)
             self._server_at = at
 
     def _told(self, telling: _Telling, out: list[Seen]) -> None:
         """A reply is complete."""
-        asked = telling.to
-        body, spools = telling.body.end()
-        out += spools
-        chunks = telling.cuts.chunks()
-        reply = asked.reply
-        if isinstance(body, Spooled) and body.size != telling.reader.size:
-            chunks = scaled(chunks, telling.reader.size, body.size)
-            reply = replace(reply, block=with_length(reply.block, body.size))
-        asked.reply = replace(reply, body=body, chunks=chunks, trailers=telling.reader.trailers)
-        asked.told = True
-        asked.spooled = asked.body.found | telling.body.found
-        asked.why = asked.why or telling.body.why
         self._telling = None
         self._queue.popleft()
-        self._emit(asked, out)
+        told = Told(telling.cuts.chunks(), telling.reader.size, telling.reader.trailers)
+        self._exchanges.told(telling.to, telling.body, told, out)
 
-    # --- exchanges and their ends ---
+    # --- HTTP/2 takes over ---
 
-    def _emit(self, asked: _Asked, out: list[Seen]) -> None:
-        """Both messages are complete, or this was the first of them."""
-        if not (asked.asked and asked.told) or asked.id not in self._open:
+    def _preface(self, at: float, out: list[Seen]) -> None:
+        """The client speaks HTTP/2. It cannot change its mind in the middle of a connection."""
+        if not self._exchanges.first:
+            self._give_up("HTTP/2 in the middle of an HTTP/1 connection", out)
             return
-        if asked.why:
-            self._lose(asked, asked.why, out, skipped=True)
-            return
-        try:
-            request, reply = redact_exchange(
-                asked.request, asked.reply, self._token, self._known, asked.spooled
-            )
-        except TooManyError:
-            self._lose(asked, "more credentials than can be looked for", out, skipped=True)
-            return
-        del self._open[asked.id]
-        out.append(Exchange(asked.id, request, reply, Timing(asked.at, asked.took)))
+        tap = H2Tap(self._exchanges)
+        if self._down:
+            out += tap.unreachable(self._down, at)
+        self._hand_over(tap, at, out)
 
-    def _lose(self, asked: _Asked, why: str, out: list[Seen], *, skipped: bool = False) -> None:
-        if self._open.pop(asked.id, None) is not None:
-            out.append(Lost(asked.id, why, "skipped" if skipped else "failed"))
+    def _switched(self, asked: Asked, block: bytes, at: float, out: list[Seen]) -> None:
+        """The server agreed to another protocol."""
+        others = len(self._queue) > 1 or not asked.asked
+        to_h2 = [value.lower() for value in values(block, b"upgrade")] == [b"h2c"]
+        if others or not to_h2 or not _offers_h2c(asked.request):
+            why = "the connection went over to another protocol"
+            self._exchanges.lose(asked, why, out, skipped=True)
+            self._give_up(why, out)
+            return
+        settings = values(asked.request.block, H2C_SETTINGS)[0]
+        asked.request = replace(asked.request, block=without(asked.request.block, *UPGRADE_FIELDS))
+        self._queue.clear()
+        self._hand_over(H2Tap(self._exchanges, asked, _settings_of(settings) or b""), at, out)
 
-    def _lose_all(self, why: str, out: list[Seen]) -> None:
-        for asked in tuple(self._open.values()):
-            self._lose(asked, why, out)
+    def _hand_over(self, tap: H2Tap, at: float, out: list[Seen]) -> None:
+        if self._server:
+            out += tap.from_server(bytes(self._server), at)
+        out.append(Become(tap, bytes(self._client)))
+        self._server.clear()
+        self._client.clear()
+        self._blind = True
+
+    # --- ends ---
 
     def _pass_over(self, why: str, out: list[Seen]) -> None:
         """A request that is no exchange: it counts as skipped, and its protocol passes unread."""
-        ident, self._next = self._next, self._next + 1
-        out += (Began(ident), Lost(ident, why, "skipped"))
+        self._exchanges.pass_over(why, out)
         if self._down:
             self._answer(b"", out)
         else:
@@ -403,7 +325,7 @@ class HttpTap:
 
     def _give_up(self, why: str, out: list[Seen]) -> None:
         """From here on nothing is read, and what was held back goes out as it came."""
-        self._lose_all(why, out)
+        self._exchanges.lose_all(why, out)
         self._release(out)
         out.append(Opaque(why))
 
@@ -420,7 +342,7 @@ class HttpTap:
         if self._answered:
             return
         if self._asking is not None:
-            self._lose(self._asking[0], "the client left in the middle of its request", out)
+            self._exchanges.lose(self._asking[0], "the client left in the middle of its request", out)
             self._asking = None
         if self._client:
             out.append(Forward(bytes(self._client), Side.SERVER))
@@ -435,19 +357,19 @@ class HttpTap:
         if not self._answered and not self._blind:
             middle = self._telling is not None or bool(self._server)
             where = "in the middle of a reply" if middle else "before it had answered"
-            self._lose_all(f"the upstream left {where}", out)
+            self._exchanges.lose_all(f"the upstream left {where}", out)
             self._release(out)
         out.append(Shut(Side.CLIENT))
 
     def _answer(self, method: bytes, out: list[Seen]) -> None:
         """There is no upstream: say so to the client, and that was all."""
-        said = f"svcmock: {self._upstream.authority} cannot be reached: {self._down}\n".encode()
+        said = unreachable_text(self._upstream, self._down).encode()
         head = (
             b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(said)
         )
         out.append(Forward(head if method == b"HEAD" else head + said, Side.CLIENT))
-        self._lose_all(f"the upstream cannot be reached: {self._down}", out)
+        self._exchanges.lose_all(f"the upstream cannot be reached: {self._down}", out)
         self._queue.clear()
         self._client.clear()
         self._asking = None
@@ -455,14 +377,30 @@ class HttpTap:
         out.append(Shut(Side.CLIENT))
 
 
-def _endpoint(authority: bytes, *, tls: bool) -> tuple[bytes, bytes]:
-    """Host and port of `host[:port]`, the port by its scheme where it is left out."""
-    host, colon, port = authority.rpartition(b":")
-    if not colon or b"]" in port:
-        host, port = authority, b""
-    return host.lower(), port or (b"443" if tls else b"80")
+def _offers_h2c(request: Request) -> bool:
+    """Whether the server may answer in HTTP/2: RFC 7540 section 3.2."""
+    if request.version != b"1.1" or b"h2c" not in request.block.lower():
+        return False
+    offered = connection_options(values(request.block, b"upgrade"))
+    named = connection_options(values(request.block, b"connection"))
+    settings = values(request.block, H2C_SETTINGS)
+    return b"h2c" in offered and {b"upgrade", H2C_SETTINGS} <= named and len(settings) == 1
 
 
-def _names(block: bytes, host: bytes) -> bool:
-    """Whether a Location leads to `host`, and so to us."""
-    return any(match[3] == host for match in _LOCATION.finditer(block)) if host else False
+def _settings_of(value: bytes) -> bytes | None:
+    """The payload of a SETTINGS frame in an HTTP2-Settings field; None for what is none."""
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), b"-_", validate=True)
+    except binascii.Error:
+        return None
+
+
+def _settings_field(value: bytes) -> bytes:
+    """The field with what we ask of every client's settings."""
+    payload = _settings_of(value)
+    if payload is None:
+        return value
+    try:
+        return base64.urlsafe_b64encode(toned_down(payload, Side.CLIENT, first=True)).rstrip(b"=")
+    except frames.ConnectionFault:
+        return value

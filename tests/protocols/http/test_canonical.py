@@ -397,7 +397,7 @@ def test_fields_of_a_get():
         "headers": {"host": ["shop:80"], "cookie": ["a=1; b=2=3; c"], "x": ["1", "2"]},
         "cookies": {"a": "1", "b": "2=3"},
         "host": "shop:80",
-        "version": "1.1",
+        "http_version": "1.1",
     }
 
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcmock.protocol import Blob, Invalid, Spooled
+from svcmock.noise import Noise
+from svcmock.protocol import Blob, Context, Invalid, Spooled
 from svcmock_protocols.http import coding
 from svcmock_protocols.http.codec import parse_reply_head, parse_request_head, with_head
 from svcmock_protocols.http.documents import ReplyDoc, RequestDoc, dump, reply, request, same
-from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
+from svcmock_protocols.http.messages import Chunk, Interim, Options, Reply, Request
 
 
 class Folder:
@@ -33,25 +34,26 @@ class Folder:
 
 
 ASKED = Request(b"GET", b"/")
+CONTEXT = Context(Options(), Noise(), bytes)
 
 
 def load_reply(doc, held=None):
-    return reply(msgspec.convert(doc, ReplyDoc), Folder(held))
+    return reply(msgspec.convert(doc, ReplyDoc), Folder(held), CONTEXT, ASKED)
 
 
 def load_request(doc, held=None):
-    return request(msgspec.convert(doc, RequestDoc), Folder(held))
+    return request(msgspec.convert(doc, RequestDoc), Folder(held), CONTEXT)
 
 
 def reply_again(message):
-    made = dump(ASKED, message)
+    made = dump(ASKED, message, CONTEXT)
     plain = json.loads(json.dumps(made.respond))
     assert plain == made.respond, "plain data only"
     return load_reply(plain, made.files)
 
 
 def request_again(message):
-    made = dump(message, Reply(200))
+    made = dump(message, Reply(200), CONTEXT)
     plain = json.loads(json.dumps(made.request))
     assert plain == made.request
     return load_request(plain, made.files)
@@ -231,7 +233,7 @@ def test_a_usual_exchange_reads_as_a_person_would_write_it():
         b"Content-Type: application/json\r\nContent-Length: 22\r\n",
         b'{"id":42,"name":"Ann"}',
     )
-    made = dump(asked, answered)
+    made = dump(asked, answered, CONTEXT)
     assert made.request == {
         "method": "GET",
         "path": "/users/42",
@@ -259,7 +261,7 @@ def test_a_usual_exchange_reads_as_a_person_would_write_it():
     ],
 )
 def test_targets(target, shown):
-    assert dump(Request(b"GET", target), Reply(200)).request == {"method": "GET", **shown}
+    assert dump(Request(b"GET", target), Reply(200), CONTEXT).request == {"method": "GET", **shown}
 
 
 @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ def test_targets(target, shown):
 )
 def test_json_layouts(body, shown):
     message = Reply(200, b"OK", b"Content-Type: application/json\r\n", body)
-    assert dump(ASKED, message).respond == {
+    assert dump(ASKED, message, CONTEXT).respond == {
         "status": 200,
         "headers": [["Content-Type", "application/json"]],
         **shown,
@@ -290,12 +292,12 @@ def test_json_layouts(body, shown):
 
 
 def test_json_without_a_content_type_stays_text():
-    assert dump(ASKED, Reply(200, b"OK", b"", b"{}")).respond == {"status": 200, "body": "{}"}
+    assert dump(ASKED, Reply(200, b"OK", b"", b"{}"), CONTEXT).respond == {"status": 200, "body": "{}"}
 
 
 def test_large_bodies_are_files():
     body = json.dumps(list(range(5000))).encode()
-    made = dump(ASKED, Reply(200, b"OK", b"Content-Type: application/json\r\n", body))
+    made = dump(ASKED, Reply(200, b"OK", b"Content-Type: application/json\r\n", body), CONTEXT)
     (name,) = made.files
     assert made.respond["body"] == {"file": name}
     assert made.files[name] == body
@@ -303,7 +305,7 @@ def test_large_bodies_are_files():
 
 def test_spooled_bodies_are_files_and_large_files_stay_on_disk():
     big = Spooled("t", 1 << 21, "ab" * 32)
-    made = dump(Request(b"PUT", b"/x", body=big), Reply(200, b"OK", b"", big))
+    made = dump(Request(b"PUT", b"/x", body=big), Reply(200, b"OK", b"", big), CONTEXT)
     name = "bodies/" + "ab" * 32
     assert made.request["body"] == made.respond["body"] == {"file": name}
     assert made.files == {name: big}
@@ -314,7 +316,7 @@ def test_spooled_bodies_are_files_and_large_files_stay_on_disk():
 
 def test_a_spooled_body_with_a_coding_is_wire():
     big = Spooled("t", 1 << 21, "ab" * 32)
-    made = dump(Request(b"PUT", b"/x", block=b"Content-Encoding: gzip\r\n", body=big), Reply(200))
+    made = dump(Request(b"PUT", b"/x", block=b"Content-Encoding: gzip\r\n", body=big), Reply(200), CONTEXT)
     assert made.request["wire"] == {"file": "bodies/" + "ab" * 32}
     assert "body" not in made.request
 
@@ -336,7 +338,7 @@ def test_a_large_multipart_file_of_your_own_matches_whatever_boundary_the_client
 
 def test_unusual_lines_keep_their_bytes():
     block = b"A:b\r\nC: d \r\nE:\r\nF: \xff\r\nG: h\r\n"
-    made = dump(ASKED, Reply(200, b"OK", block)).respond
+    made = dump(ASKED, Reply(200, b"OK", block), CONTEXT).respond
     assert made["headers"] == [
         {"line": "A:b"},
         {"line": "C: d "},
@@ -354,21 +356,21 @@ CODED = b"Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
 
 def test_a_coded_body_is_readable_and_keeps_other_compressors_bytes():
     odd = gzip.compress(PLAIN, 1, mtime=99)
-    made = dump(ASKED, Reply(200, b"OK", CODED, odd)).respond
+    made = dump(ASKED, Reply(200, b"OK", CODED, odd), CONTEXT).respond
     assert made["json"] == {"hello": "world"}
     assert set(made["wire"]) == {"hex"}
     assert load_reply(made).body == odd
 
 
 def test_our_own_compression_needs_no_wire():
-    made = dump(ASKED, Reply(200, b"OK", CODED, coding.encode(PLAIN, b"gzip"))).respond
+    made = dump(ASKED, Reply(200, b"OK", CODED, coding.encode(PLAIN, b"gzip")), CONTEXT).respond
     assert "wire" not in made
 
 
 def test_an_edited_body_wins_over_its_wire_and_corrects_length_and_chunks():
     odd = gzip.compress(PLAIN, 1, mtime=99)
     block = CODED + b"content-length:  %d\r\nX: y\r\n" % len(odd)
-    made = dump(ASKED, Reply(200, b"OK", block, odd, chunks=(Chunk(3), Chunk(len(odd) - 3)))).respond
+    made = dump(ASKED, Reply(200, b"OK", block, odd, chunks=(Chunk(3), Chunk(len(odd) - 3))), CONTEXT).respond
     made["json"]["hello"] = "there, " * 9
     edited = load_reply(made)
     assert gzip.decompress(edited.body) == b'{"hello":"%b"}' % (b"there, " * 9)
@@ -380,7 +382,7 @@ def test_a_large_decoded_body_is_compared_by_digest():
     plain = b"a" * (1 << 21)
     odd = zlib.compress(plain, 1)
     message = Reply(200, b"OK", b"Content-Encoding: deflate\r\n", odd)
-    made = dump(ASKED, message)
+    made = dump(ASKED, message, CONTEXT)
     assert load_reply(made.respond, made.files).body == odd
     held = {name: b"b" * len(data) if len(data) == 1 << 21 else data for name, data in made.files.items()}
     made.respond["body"] = {"file": "edited"}
@@ -390,7 +392,7 @@ def test_a_large_decoded_body_is_compared_by_digest():
 
 def test_an_undecodable_body_is_wire_only():
     message = Reply(200, b"OK", b"Content-Encoding: gzip\r\n", b"not gzip")
-    assert dump(ASKED, message).respond["wire"] == "not gzip"
+    assert dump(ASKED, message, CONTEXT).respond["wire"] == "not gzip"
     assert reply_again(message).body == b"not gzip"
 
 
@@ -406,7 +408,7 @@ def test_a_short_timed_stream_shows_its_data():
         "chunked",
         (Chunk(9), Chunk(9, 0.02)),
     )
-    made = dump(ASKED, message).respond
+    made = dump(ASKED, message, CONTEXT).respond
     assert made["stream"] == ["data: 1\n\n", {"after": "20ms", "data": "data: 2\n\n"}]
     assert "chunks" not in made
     assert "body" not in made
@@ -421,14 +423,17 @@ def test_json_lines_show_their_values():
         "chunked",
         (Chunk(8), Chunk(8, 1.5)),
     )
-    assert dump(ASKED, message).respond["stream"] == [{"json": {"a": 1}}, {"after": "1.5s", "json": {"a": 2}}]
+    assert dump(ASKED, message, CONTEXT).respond["stream"] == [
+        {"json": {"a": 1}},
+        {"after": "1.5s", "json": {"a": 2}},
+    ]
     assert same(reply_again(message), message)
 
 
 def test_sizes_are_compact():
     chunks = (Chunk(1),) * 5 + (Chunk(2), Chunk(2), Chunk(3, 0.001))
     message = Reply(200, b"OK", b"Transfer-Encoding: chunked\r\n", bytes(12), "chunked", chunks)
-    assert dump(ASKED, message).respond["chunks"] == ["1 x 5", 2, 2, "3 after 1ms"]
+    assert dump(ASKED, message, CONTEXT).respond["chunks"] == ["1 x 5", 2, 2, "3 after 1ms"]
     assert same(reply_again(message), message)
 
 
@@ -482,7 +487,7 @@ def test_multipart_is_shown_by_its_parts():
     message = Request(
         b"POST", b"/up", block=b"Content-Type: multipart/form-data; boundary=xYz\r\n", body=MULTIPART
     )
-    assert dump(message, Reply(200)).request["multipart"] == [
+    assert dump(message, Reply(200), CONTEXT).request["multipart"] == [
         {"name": "a", "body": "1"},
         {"name": "f", "filename": "x.txt", "content_type": "text/plain", "body": "hi"},
         {"headers": [["content-disposition", "form-data; name=odd"]], "body": {"hex": "ff"}},
@@ -540,7 +545,7 @@ def test_multipart_written_by_hand_gets_a_boundary():
         ({"stream": ["a"], "body": "b"}, ("stream",)),
         ({"framing": "magic"}, ("framing",)),
         ({"framing": "none", "body": "x"}, ("body",)),
-        ({"version": "2"}, ("version",)),
+        ({"version": "3"}, ("version",)),
         ({"reason": "a\r\nb"}, ("reason",)),
         ({"body": "x", "headers": {"Content-Length": 1}, "trailers": {"A": "b"}}, ("trailers",)),
         ({"interim": [{"status": 200}]}, ("interim", 0, "status")),

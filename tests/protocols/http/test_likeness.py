@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from svcmock.noise import Noise
-from svcmock.protocol import Ask, Context
+from svcmock.protocol import Ask, Context, Spooled
 from svcmock_protocols.http import plugin
 from svcmock_protocols.http.codec import MAX_FIELDS
 from svcmock_protocols.http.messages import Options, Reply, Request
@@ -154,3 +154,99 @@ def _decides(request: Request) -> tuple[Any, ...]:
     masked = plugin.redact(request, CONTEXT)
     names = tuple(sorted(NAMES))
     return plugin.key(masked, CONTEXT), plugin.present(masked, names, CONTEXT), request.body, request.target
+
+
+# --- messages that were taken apart -------------------------------------------------------------------
+
+CALL = Request(
+    b"POST", b"/a.B/C", b"2", b"host: a\r\nte: trailers\r\ncontent-type: application/grpc\r\n", b"\0\0\0\0\0"
+)
+
+
+def same(request: Request, names: frozenset[str] = NAMES) -> Any:
+    return plugin.likeness(names, CONTEXT).same(request)
+
+
+def test_lines_that_decide_nothing_tell_no_requests_apart() -> None:
+    other = replace(CALL, block=CALL.block + b"grpc-timeout: 4999m\r\nx-request-id: 1\r\nuser-agent: x\r\n")
+    assert same(other) == same(CALL)
+    hash(same(CALL))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CALL, method=b"PUT"),
+        replace(CALL, target=b"/a.B/D"),
+        replace(CALL, version=b"1.1"),
+        replace(CALL, body=b""),
+        replace(CALL, said=b"open"),
+        replace(CALL, trailers=b"a: b\r\n"),
+        *(
+            replace(CALL, block=CALL.block + line)
+            for line in (
+                b"grpc-encoding: gzip\r\n",
+                b"grpc-accept-encoding: gzip\r\n",
+                b"x-tenant: a\r\n",
+                b"authorization: Bearer x\r\n",
+                b"x-signed: 1\r\n",
+                b"cookie: a=b\r\n",
+            )
+        ),
+        replace(CALL, block=CALL.block.replace(b"host: a", b"host: b")),
+        replace(CALL, block=CALL.block.replace(b"grpc\r", b"grpc-web\r")),
+    ],
+)
+def test_what_decides_tells_them_apart(other: Request) -> None:
+    assert same(other) != same(CALL)
+
+
+def test_what_may_be_like_no_other() -> None:
+    assert same(replace(CALL, body=bytes(4097))) is None
+    assert same(replace(CALL, body=Spooled("t", 1, ""))) is None
+    assert same(CALL, frozenset({"headers"})) is None
+    assert same(CALL, frozenset({"metadata"})) is None
+    assert same(replace(CALL, block=CALL.block + b"x-b: 1\r\n"), frozenset({"metadata.x-b"})) != same(CALL)
+
+
+def test_blocks_that_are_remembered_are_bounded() -> None:
+    likeness: Any = plugin.likeness(NAMES, CONTEXT)
+    for number in range(3000):
+        assert likeness.same(replace(CALL, block=CALL.block + b"x-request-id: %d\r\n" % number)) == same(CALL)
+    assert len(likeness._blocks) <= 1024
+
+
+FIELDS = st.sampled_from(
+    [
+        b"te: trailers",
+        b"content-type: application/grpc",
+        b"content-type: application/json",
+        b"content-type: application/grpc-web",
+        b"grpc-encoding: gzip",
+        b"grpc-timeout: 1S",
+        b"x-tenant: a",
+        b"x-tenant: b",
+        b"accept: a",
+        b"x-request-id: secret12",
+        b"authorization: Bearer secret12",
+        b"cookie: a=secret12",
+        b"x: secret12",
+        b"host: a",
+    ]
+)
+REQUESTS = st.builds(
+    lambda method, target, lines, body: Request(method, target, b"2", b"\r\n".join([*lines, b""]), body),
+    st.sampled_from([b"POST", b"GET"]),
+    st.sampled_from([b"/a.B/C", b"/secret12?x=1"]),
+    st.lists(FIELDS, max_size=4),
+    st.sampled_from([b"", b"\0\0\0\0\0", b"\1\0\0\0\x01x", b"{}", b"secret12"]),
+)
+
+
+@given(REQUESTS, REQUESTS)
+def test_requests_that_are_the_same_are_decided_alike(one: Request, two: Request) -> None:
+    likeness = plugin.likeness(NAMES, CONTEXT)
+    for other in (two, replace(two, method=one.method, target=one.target, body=one.body)):
+        if likeness.same(one) == likeness.same(other):
+            assert _decides(one) == _decides(other)
+            assert plugin.summary(one) == plugin.summary(other)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from svcmock.protocol import Difference, Explanation, Near, Stage
 from svcmock_protocols.http.codec import with_head
-from svcmock_protocols.http.messages import Options, Reply
+from svcmock_protocols.http.messages import Options, Reply, Request
 from svcmock_protocols.http.miss import miss
+
+ASKED = Request(b"GET", b"/users/42")
 
 
 def explanation(got="x", label="m-7"):
@@ -24,7 +26,7 @@ def explanation(got="x", label="m-7"):
 
 
 def test_a_miss_explains_itself():
-    made = miss(explanation(), Options())
+    made = miss(ASKED, explanation(), Options())
     assert made.head == (
         b"HTTP/1.1 501 Not Implemented\r\nContent-Type: application/json\r\nX-Svcmock-Miss: m-7\r\n"
         b"Content-Length: %d\r\n\r\n" % len(made.body)
@@ -44,22 +46,22 @@ def test_a_miss_explains_itself():
 
 
 def test_the_status_is_an_option():
-    assert miss(explanation(), Options(miss_status=404)).head.startswith(b"HTTP/1.1 404 Not Found\r\n")
-    assert miss(explanation(), Options(miss_status=599)).head.startswith(b"HTTP/1.1 599 \r\n")
-    assert miss(explanation(), None).status == 501
+    assert miss(ASKED, explanation(), Options(miss_status=404)).head.startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert miss(ASKED, explanation(), Options(miss_status=599)).head.startswith(b"HTTP/1.1 599 \r\n")
+    assert miss(ASKED, explanation(), None).status == 501
 
 
 def test_a_lone_surrogate_from_a_json_body_is_escaped():
-    made = miss(explanation(got="\ud800"), Options())
+    made = miss(ASKED, explanation(got="\ud800"), Options())
     assert json.loads(made.body)["nearest"][0]["failed"][0]["got"] == "\ud800"
     assert b"\\ud800" in made.body
 
 
 def test_the_id_cannot_break_the_head():
-    assert b"X-Svcmock-Miss: a??b\r\n" in miss(explanation(label="a\r\nb"), Options()).head
+    assert b"X-Svcmock-Miss: a??b\r\n" in miss(ASKED, explanation(label="a\r\nb"), Options()).head
 
 
 @given(st.integers(200, 599), st.text(max_size=20), st.text(max_size=20))
 def test_its_head_is_that_of_any_reply(status, label, got):
-    made = miss(explanation(got, label), Options(miss_status=status))
+    made = miss(ASKED, explanation(got, label), Options(miss_status=status))
     assert made == with_head(Reply(made.status, made.reason, made.block, made.body))

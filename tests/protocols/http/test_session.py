@@ -112,7 +112,7 @@ def test_requests_of_every_kind_on_one_connection() -> None:
         (b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n", b"417 Expectation Failed", b"100-continue"),
         (b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", b"501 Not Implemented", b"chunked"),
         (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", b"501 Not Implemented", b"not a proxy"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505 HTTP Version Not Supported", b"HTTP/1.1"),
+        (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", b"505 HTTP Version Not Supported", b"HTTP/1.1"),
     ],
 )
 def test_a_refused_request_is_told_why_and_closed(data: bytes, status: bytes, why: bytes) -> None:

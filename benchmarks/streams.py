@@ -1,0 +1,217 @@
+"""A load generator for HTTP/2 and gRPC: many streams on few connections, requests encoded before they are sent.
+
+Reads what to send as JSON from standard input, writes what came of it as JSON to standard output. Of a reply it
+reads frame headers, so that a request costs it a few look-ups, and it can load a server that answers from memory.
+A header that differs is sent as most clients send one that they have not sent before: as a literal that goes into
+the table of the connection (RFC 7541 section 6.2.1), so that no two header blocks are the same.
+
+With `gaps` it opens all streams at once, and tells how far the times between their messages are off.
+"""
+
+import base64
+import select
+import socket
+import struct
+import sys
+import time
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.generator import Rate
+
+RECEIVE = 256 * 1024
+WINDOW = (1 << 31) - 1
+CREDIT = 1 << 28
+"""Bytes of DATA after which the window of a connection is opened again."""
+PATIENCE = 30.0
+"""Seconds for a stream with gaps to end."""
+_HEADER = struct.Struct(">HBBBL")
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+
+class Streams(Struct, frozen=True):
+    """What to send. `block`: the header block of every request, as base64; `body`: its body, likewise.
+
+    `unique`: names of headers that have another value in each request. `streams`: on each connection at once.
+    `messages`: replies counted for each stream that ends. `gaps`: seconds between the messages of a stream.
+    """
+
+    port: int
+    seconds: float
+    connections: int
+    streams: int
+    block: str
+    body: str = ""
+    unique: tuple[str, ...] = ()
+    messages: int = 1
+    gaps: tuple[float, ...] = ()
+
+
+class Gaps(Struct, frozen=True):
+    """Milliseconds by which gaps were off: half of them by less than `p50`, 95 in 100 by less than `p95`."""
+
+    streams: int
+    messages: int
+    p50: float
+    p95: float
+
+
+def string(value: bytes) -> bytes:
+    """A string literal of HPACK, not Huffman-coded, of at most 126 bytes."""
+    return bytes([len(value)]) + value
+
+
+def literal(name: bytes, value: bytes, *, added: bool = False) -> bytes:
+    """A literal field; `added` to the table."""
+    return (b"\x40" if added else b"\x00") + string(name) + string(value)
+
+
+def block_of(method: str, path: str, authority: str, headers: dict[str, str]) -> bytes:
+    """A header block that refers to the static table alone (RFC 7541 appendix A)."""
+    first = {"GET": b"\x82", "POST": b"\x83"}[method] + b"\x86"
+    fields = [b"\x04" + string(path.encode()), b"\x01" + string(authority.encode())]
+    fields += [literal(name.encode(), value.encode()) for name, value in headers.items()]
+    return first + b"".join(fields)
+
+
+class _Client:
+    """One connection."""
+
+    def __init__(self, given: Streams) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", given.port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(PATIENCE)
+        self._block = base64.b64decode(given.block)
+        self._body = base64.b64decode(given.body)
+        self._names = [name.encode() for name in given.unique]
+        self._rest = b""
+        self._next = 1
+        self._taken = 0
+        self.open = 0
+        self.ended = 0
+        self.wrong = 0
+        self.arrivals: dict[int, list[float]] = {}
+        self.timed = bool(given.gaps)
+        settings = struct.pack(">HIHI", 2, 0, 4, WINDOW)
+        opening = _frame(4, 0, 0, settings) + _frame(8, 0, 0, struct.pack(">I", WINDOW - 65535))
+        self.socket.sendall(_PREFACE + opening)
+
+    def send(self, count: int, number: int) -> int:
+        """Open so many streams; `number` counts unique headers, and is given back increased."""
+        made = []
+        ended = 5 if not self._body else 4
+        for _ in range(count):
+            block = self._block
+            for name in self._names:
+                number += 1
+                block += literal(name, b"%036d" % number, added=True)
+            made.append(_frame(1, ended, self._next, block))
+            if self._body:
+                made.append(_frame(0, 1, self._next, self._body))
+            self._next += 2
+        self.open += count
+        self.socket.sendall(b"".join(made))
+        return number
+
+    def receive(self) -> None:
+        """Read what is there, and count the streams that ended."""
+        data = self._rest + self.socket.recv(RECEIVE)
+        now = time.perf_counter() if self.timed else 0.0
+        at, size_of = 0, len(data)
+        answers = []
+        while size_of - at >= 9:
+            high, low, kind, flags, stream = _HEADER.unpack_from(data, at)
+            end = at + 9 + (high << 8 | low)
+            if end > size_of:
+                break
+            if kind < 2:
+                if kind == 0:
+                    self._taken += end - at - 9
+                    if self.timed and end > at + 9:
+                        self.arrivals.setdefault(stream, []).append(now)
+                if flags & 1:
+                    self.ended += 1
+                    self.open -= 1
+            elif kind == 4 and not flags & 1:
+                answers.append(_frame(4, 1, 0))
+            elif kind == 6 and not flags & 1:
+                answers.append(_frame(6, 1, 0, data[at + 9 : end]))
+            elif kind in (3, 7):
+                self.wrong += 1
+                self.open -= 1 if kind == 3 else 0
+            at = end
+        self._rest = data[at:]
+        if self._taken > CREDIT:
+            answers.append(_frame(8, 0, 0, struct.pack(">I", self._taken)))
+            self._taken = 0
+        if answers:
+            self.socket.sendall(b"".join(answers))
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    size = len(payload)
+    return _HEADER.pack(size >> 8, size & 255, kind, flags, stream) + payload
+
+
+def run(given: Streams) -> Rate:
+    """Keep all streams busy for so long."""
+    clients = [_Client(given) for _ in range(given.connections)]
+    poll = select.epoll()
+    by_number = {client.socket.fileno(): client for client in clients}
+    number = time.time_ns() % 10**9 * 10**9
+    for client in clients:
+        poll.register(client.socket.fileno(), select.EPOLLIN)
+        number = client.send(given.streams, number)
+    begun = time.perf_counter()
+    until = begun + given.seconds
+    while (now := time.perf_counter()) < until:
+        for handle, _ in poll.poll(until - now):
+            client = by_number[handle]
+            client.receive()
+            if client.open < given.streams:
+                number = client.send(given.streams - client.open, number)
+    took = time.perf_counter() - begun
+    ended = sum(client.ended for client in clients)
+    wrong = sum(client.wrong for client in clients)
+    for client in clients:
+        client.socket.close()
+    return Rate(ended * given.messages / took, ended * given.messages, wrong)
+
+
+def measure_gaps(given: Streams) -> Gaps:
+    """All streams once, and the times between their messages."""
+    clients = [_Client(given) for _ in range(given.connections)]
+    poll = select.epoll()
+    by_number = {client.socket.fileno(): client for client in clients}
+    for client in clients:
+        poll.register(client.socket.fileno(), select.EPOLLIN)
+        client.send(given.streams, 0)
+    deadline = time.perf_counter() + PATIENCE + sum(given.gaps)
+    while any(client.open for client in clients) and time.perf_counter() < deadline:
+        for handle, _ in poll.poll(1.0):
+            by_number[handle].receive()
+    off = []
+    streams = 0
+    for client in clients:
+        client.socket.close()
+        for times in client.arrivals.values():
+            streams += 1
+            seen = [after - before for before, after in pairwise(times)]
+            off += [abs(one - due) * 1000 for one, due in zip(seen, given.gaps, strict=False)]
+    if not off:
+        return Gaps(streams, 0, 0.0, 0.0)
+    off.sort()
+    return Gaps(streams, len(off), off[len(off) // 2], off[int(len(off) * 0.95)])
+
+
+def main() -> None:
+    given = msgspec.json.decode(sys.stdin.buffer.read(), type=Streams)
+    result: Any = measure_gaps(given) if given.gaps else run(given)
+    sys.stdout.buffer.write(msgspec.json.encode(result))
+
+
+if __name__ == "__main__":
+    main()

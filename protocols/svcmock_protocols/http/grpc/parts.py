@@ -1,0 +1,108 @@
+"""The parts of a conversation: what is asked for in turn, and what answers each of them.
+
+A conversation is a call whose replies wait for the client's messages (`Reply.ends_on`). Its parts are its
+beginning, where something answers that, each message of the client, and its end. A part is a request of its own
+that says, besides its message, which number it has and what came before it: a digest over the meaning of all
+earlier messages. So a client that says something else is told that there is no answer, from there on.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+from msgspec.structs import replace
+
+from svcmock.protocol import Context
+from svcmock_protocols.http.grpc import view
+from svcmock_protocols.http.grpc.framing import GrpcError, frame
+from svcmock_protocols.http.grpc.meaning import Memo, of
+from svcmock_protocols.http.messages import Chunk, Reply, Request
+
+
+def said_open() -> bytes:
+    """`Request.said` of the part in which a conversation begins."""
+    return b"open"
+
+
+def said_at(number: int, before: bytes) -> bytes:
+    """That of its message with this number, from 1; `before` is the `chain` of those before it."""
+    return b"%d %b" % (number, before)
+
+
+def said_end(before: bytes) -> bytes:
+    """That of its end."""
+    return b"end %b" % before
+
+
+def chain(before: bytes, message: bytes, head: Request, context: Context) -> bytes:
+    """The digest of a conversation so far, which is empty at first, and one more message, with its prefix.
+
+    `head`: any part of it, for its method and its encoding.
+    """
+    known = view.head(head.block)
+    if known is None or known.kind.web:
+        known = _NATIVE
+    meaning = _meaning(Request(head.method, head.target, body=message), known, context)
+    return blake2b(before + meaning, digest_size=16).hexdigest().encode()
+
+
+_NATIVE: Final = view.Head(view.Kind(), b"")
+_meaning: Final = Memo(of)
+
+
+def parts(request: Request, reply: Reply, context: Context) -> Sequence[Request]:
+    """What is asked for in turn; empty where the reply is one to the whole request."""
+    kind = view.kind(request.block)
+    if reply.ends_on < 0 or kind is None or not isinstance(request.body, bytes):
+        return ()
+    try:
+        messages = view.body(request.body, kind).messages
+    except GrpcError:
+        return ()
+    made = [_part(request, said_open())] if _opens(reply) else []
+    before = b""
+    for number, message in enumerate(messages, 1):
+        if number > reply.ends_on:
+            break
+        data = frame(message)
+        made.append(_part(request, said_at(number, before), data))
+        before = chain(before, data, request, context)
+    if reply.ends_on > len(messages):
+        made.append(_part(request, said_end(before)))
+    return made
+
+
+def _part(request: Request, said: bytes, body: bytes = b"") -> Request:
+    return replace(request, said=said, body=body, trailers=b"")
+
+
+def _opens(reply: Reply) -> bool:
+    """Whether something answers the beginning."""
+    return reply.ends_on == 0 or any(chunk.on == 0 for chunk in reply.chunks)
+
+
+def part(reply: Reply, number: int) -> Reply:
+    """What answers the part that has this place among `parts`."""
+    on = number if _opens(reply) else number + 1
+    start = 0
+    chunks: list[Chunk] = []
+    end = 0
+    at = 0
+    for chunk in reply.chunks:
+        if chunk.on == on:
+            start = start if chunks else at
+            end = at + chunk.size
+            chunks.append(replace(chunk, on=-1))
+        at += chunk.size
+    last = on >= reply.ends_on
+    body = reply.body[start:end] if isinstance(reply.body, bytes) else reply.body
+    alone = not reply.body and not reply.trailers
+    return replace(
+        reply,
+        # a head that ends the reply is not sent before the end
+        block=reply.block if last or not alone else b"",
+        body=body,
+        chunks=tuple(chunks),
+        trailers=reply.trailers if last else b"",
+        more=not last,
+    )

@@ -1,0 +1,253 @@
+"""What becomes of a stream, from its request's head to the end of its reply: HTTP, and gRPC calls.
+
+Decides when a request is asked for, what is refused and in which words, and when a client's deadline has
+passed. Frames, and what may be sent of a reply, are the session's and the `Sender`'s. A gRPC call that is, or
+may be, a conversation is asked for part by part (`grpc.call`).
+
+    head ──▶ body ──▶ Ask ──▶ reply queued ──▶ sent, and the stream forgotten
+     │        │       ▲ └─▶ a part answered: ask for the next
+     └────────┴──▶ refused: a reply of our own, or a status of gRPC
+"""
+
+from typing import Final
+
+from svcmock.protocol import Ask, Context, Out, Outs, Send, Wake
+from svcmock_protocols.http.grpc import codes
+from svcmock_protocols.http.grpc.answers import check, status_reply
+from svcmock_protocols.http.grpc.call import Call
+from svcmock_protocols.http.grpc.framing import GrpcError
+from svcmock_protocols.http.grpc.services import BUILTIN, builtin
+from svcmock_protocols.http.grpc.view import max_message, status_of
+from svcmock_protocols.http.h2 import frames
+from svcmock_protocols.http.h2.heads import Opening, trailer_block
+from svcmock_protocols.http.h2.hpack import Fields, encode
+from svcmock_protocols.http.h2.numbers import Numbers
+from svcmock_protocols.http.h2.replies import prepare
+from svcmock_protocols.http.h2.sender import GAP, Sender
+from svcmock_protocols.http.h2.stream import Stream
+from svcmock_protocols.http.messages import Options, Reply, Request
+from svcmock_protocols.http.sending import refused
+
+DEADLINE: Final = "deadline"
+"""First part of the token of a Wake at a client's deadline; the second is the stream's number."""
+_CONTINUE: Final = encode([(b":status", b"100")])
+
+
+class Answering:
+    """Of one connection. `streams`: those that are open, by number."""
+
+    __slots__ = ("_context", "_limit", "_numbers", "_options", "sender", "streams")
+
+    def __init__(self, context: Context, options: Options, numbers: Numbers) -> None:
+        self._context = context
+        self._options = options
+        self._limit = max_message(options)
+        self._numbers = numbers
+        self.sender = Sender(context.pace, self._done)
+        self.streams: dict[int, Stream] = {}
+
+    # --- the request ---
+
+    def opened(self, stream: Stream, known: Opening, outs: list[Out]) -> None:
+        """A request's head that is more than a plain GET's."""
+        request = known.head.request
+        if request.method == b"CONNECT":
+            why = "this is a stand-in for a service, not a proxy: CONNECT is not served"
+            self.refuse(stream, 501, why, outs)
+            return
+        if known.head.expect not in (b"", b"100-continue"):
+            self.refuse(stream, 417, "the only expectation met here is 100-continue", outs)
+            return
+        if known.head.expect and not stream.ended:
+            outs.append(self.sender.headers(stream, _CONTINUE, ends=False))
+        if known.grpc:
+            stream.call = self._call(request)
+        if stream.ended:
+            self._complete(stream, outs)
+        elif stream.call is not None:
+            self._ask_part(stream, stream.call, outs)
+
+    def _call(self, request: Request) -> Call | None:
+        """None for a call that is no conversation: by the schema its method takes, or gives, one message."""
+        path, schema = request.target.decode("latin-1"), self._context.schema
+        method = None if schema is None else schema.methods.get(path)
+        own = path in BUILTIN
+        both = method is not None and method.client_streaming and method.server_streaming and not own
+        if not (both or method is None or own):
+            return None
+        return Call(request, self._context, self._limit, known=both)
+
+    def body(self, stream: Stream, payload: bytes, outs: list[Out], *, ends: bool) -> None:
+        """Some bytes of a request's body. Raises Malformed."""
+        stream.ended = ends
+        if stream.replied:
+            return  # it was refused, and the refusal waits for the client's window
+        stream.got += len(payload)
+        stream.check_length()
+        if stream.got > self._options.max_body:
+            self.refuse(stream, 413, "the body is larger than this service takes", outs)
+            return
+        call = stream.call
+        try:
+            if call is not None:
+                call.feed(payload)
+            if call is None or call.on_trial:
+                stream.take(payload, self._options, self._context.token)
+        except GrpcError as error:
+            self._end_with(stream, error.code, error.why, outs)
+            return
+        if ends:
+            self._complete(stream, outs)
+        elif call is not None:
+            self._ask_part(stream, call, outs)
+
+    def trailers(self, stream: Stream, fields: Fields, outs: list[Out]) -> None:
+        """The fields that end a request. Raises Malformed."""
+        stream.ended = True
+        if not stream.replied:
+            stream.trailers = trailer_block(fields)
+            self._complete(stream, outs)
+
+    def _complete(self, stream: Stream, outs: list[Out]) -> None:
+        """The client has said all on this stream. Raises Malformed."""
+        stream.check_length()
+        try:
+            if stream.call is not None:
+                stream.call.end()
+                self._ask_part(stream, stream.call, outs)
+            else:
+                self._ask_whole(stream, outs)
+        except GrpcError as error:
+            self._end_with(stream, error.code, error.why, outs)
+
+    def _ask_whole(self, stream: Stream, outs: list[Out]) -> None:
+        """Raises GrpcError, and Malformed."""
+        request = stream.request()
+        if stream.opening.grpc:
+            if isinstance(request.body, bytes):
+                check(request, self._limit)
+            elif stream.gauge is not None:
+                stream.gauge.end()
+        stream.asked = True
+        outs.append(Ask(stream.id, request, len(request.block) + stream.got))
+
+    def _ask_part(self, stream: Stream, call: Call, outs: list[Out]) -> None:
+        """Raises GrpcError where all is asked for, and is not in order."""
+        if stream.asked or stream.replied:
+            return
+        asked = call.ask()
+        if asked is None:
+            return
+        request, optional = asked
+        if request is None:
+            self._ask_whole(stream, outs)
+            return
+        assert isinstance(request.body, bytes)
+        stream.asked = True
+        outs.append(Ask(stream.id, request, len(request.block) + len(request.body), optional))
+
+    # --- the reply ---
+
+    def answered(self, stream: Stream, ask: Ask, reply: Reply | None, outs: list[Out]) -> None:
+        """The reply to what was asked; None for a part of a call that nothing answers."""
+        stream.asked = False
+        if stream.call is not None:
+            self._part_answered(stream, stream.call, ask.request, reply, outs)
+        elif reply is not None:
+            self.sender.queue(stream, prepare(reply, stream.opening))
+            self._pump(stream, outs)
+
+    def _part_answered(
+        self, stream: Stream, call: Call, asked: Request, reply: Reply | None, outs: list[Out]
+    ) -> None:
+        if reply is None:
+            reply = builtin(asked, self._context)
+        call.answered(reply)
+        if not call.on_trial:
+            stream.give_up_body()
+        if reply is not None:
+            last = asked.said == b"" or asked.said.startswith(b"end")
+            ends = not reply.more if last else not _goes_on(reply)
+            self.sender.queue(stream, prepare(reply, stream.opening), ends=ends)
+        elif asked.said.startswith(b"end"):
+            self.sender.queue(stream, prepare(status_reply(codes.OK, ""), stream.opening))
+        # sent before the next part is asked for, whose answer may come at once
+        self._pump(stream, outs)
+        if stream.id not in self.streams:
+            return
+        try:
+            self._ask_part(stream, call, outs)
+        except GrpcError as error:
+            self._end_with(stream, error.code, error.why, outs)
+        if stream.id in self.streams and not stream.asked:
+            outs += self._watch(stream)
+
+    def waiting(self, stream: Stream, after: float) -> Outs:
+        """An answer is delayed."""
+        timeout = stream.opening.timeout
+        if timeout is None or stream.timed:
+            return ()
+        if timeout <= stream.waited + after:
+            return self._watch(stream)
+        stream.waited += after
+        return ()
+
+    def _watch(self, stream: Stream) -> Outs:
+        """End the call at its deadline, from now on."""
+        timeout = stream.opening.timeout
+        if timeout is None or stream.timed:
+            return ()
+        stream.timed = True
+        return (Wake(timeout - stream.waited, (DEADLINE, stream.id)),)
+
+    def woke(self, what: str, stream: Stream, outs: list[Out]) -> None:
+        """A gap in a reply is over, or the client's deadline passed."""
+        if what == GAP:
+            stream.paused = False
+            self._pump(stream, outs)
+        elif what == DEADLINE:
+            why = "the deadline passed before the reply was complete"
+            self._end_with(stream, codes.DEADLINE_EXCEEDED, why, outs)
+
+    def _pump(self, stream: Stream, outs: list[Out]) -> None:
+        """Send what may be sent now of a reply that was just queued, or whose gap is over."""
+        self.sender.pump(stream, outs)
+        if stream.paused:
+            outs += self._watch(stream)
+
+    def _done(self, stream: Stream, outs: list[Out]) -> None:
+        """All of the reply was sent."""
+        if not stream.ended:
+            self._numbers.reset(stream.id)
+            outs.append(Send(frames.rst_stream(stream.id, frames.NO_ERROR)))
+        self.forget(stream)
+
+    def forget(self, stream: Stream) -> None:
+        self.streams.pop(stream.id, None)
+        self.sender.forget(stream)
+
+    # --- replies of our own ---
+
+    def refuse(self, stream: Stream, status: int, why: str, outs: list[Out]) -> None:
+        """Answer a request that cannot be served; its stream ends."""
+        if stream.opening.grpc:
+            self._end_with(stream, codes.from_http(status), why, outs)
+        else:
+            self._say(stream, refused(status, why), outs)
+
+    def _end_with(self, stream: Stream, code: int, why: str, outs: list[Out]) -> None:
+        """End a gRPC call with a status of our own, whatever was still to be sent."""
+        self.sender.forget(stream)
+        stream.paused = False
+        self._say(stream, status_reply(code, why), outs)
+
+    def _say(self, stream: Stream, reply: Reply, outs: list[Out]) -> None:
+        stream.asked = False
+        stream.give_up_body()
+        self.sender.queue(stream, prepare(reply, stream.opening))
+        self._pump(stream, outs)
+
+
+def _goes_on(reply: Reply) -> bool:
+    """Whether a call goes on after this answer to a part of it."""
+    return reply.more or (reply.ends_on < 0 and status_of(reply) in (None, codes.OK))
