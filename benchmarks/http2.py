@@ -20,7 +20,7 @@ from benchmarks.harness import NGINX, Bench, Side
 from benchmarks.load import Load
 from benchmarks.report import Goal, Row
 from benchmarks.servers import Server
-from benchmarks.streams import Gaps, Streams, block_of
+from benchmarks.streams import Blocks, Gaps, Streams
 
 CONNECTIONS = 8
 STREAMS = 10
@@ -29,7 +29,17 @@ GAPS = (0.05, 0.02, 0.1, 0.03, 0.05, 0.02, 0.08, 0.05, 0.02, 0.05)
 """Seconds between the messages of a recorded stream."""
 GAPPED = 200
 """Such streams at once."""
-CALL = {"content-type": "application/grpc", "te": "trailers", "user-agent": "grpc-c/1.0"}
+CALL = (("content-type", "application/grpc"), ("te", "trailers"), ("user-agent", "grpc-c/1.0"))
+PROTO = """syntax = "proto3";
+package shop;
+message Asked { string id = 1; }
+message Item { string id = 1; string name = 2; int32 cents = 3; }
+service Catalog {
+  rpc GetItem(Asked) returns (Item);
+  rpc Watch(Asked) returns (stream Item);
+  rpc Slow(Asked) returns (stream Item);
+}
+"""
 ASKED = b"\n\x07tea-100"
 SPARE_SECONDS = 60.0
 
@@ -78,8 +88,8 @@ def ask(streams: Streams) -> bytes:
     client.initiate_connection()
     body = base64.b64decode(streams.body)
     first = client.data_to_send()
-    size = len(base64.b64decode(streams.block))
-    frame = size.to_bytes(3) + bytes([1, 4 if body else 5]) + (1).to_bytes(4) + base64.b64decode(streams.block)
+    block = Blocks(streams).next(0)
+    frame = len(block).to_bytes(3) + bytes([1, 4 if body else 5]) + (1).to_bytes(4) + block
     if body:
         frame += len(body).to_bytes(3) + bytes([0, 1]) + (1).to_bytes(4) + body
     # h2 is to read the reply, and so has to know of the request; its own encoding of it is not sent
@@ -104,13 +114,12 @@ def ask(streams: Streams) -> bytes:
 def http2(bench: Bench) -> None:
     """HTTP/2 beside nginx, gRPC beside grpc.aio."""
     path = projects.path_of(0)
-    block = base64.b64encode(block_of("GET", path, "shop", {"accept": "application/json"})).decode()
-    same = Streams(0, 0, CONNECTIONS, STREAMS, block)
+    same = Streams(0, 0, CONNECTIONS, STREAMS, path, (("accept", "application/json"), ("user-agent", "bench/1.0")))
     body = projects.BODY.encode()
     with bench.svcmock(projects.write(bench.project("http2"), 1)) as ours, nginx(bench) as others:
         for case, sent, goal in (
             ("HTTP/2: the same GET, 8 connections with 10 streams", same, 3.0),
-            ("HTTP/2: a GET with a header that differs", msgspec.structs.replace(same, unique=("x-request-id",)), 0.6),
+            ("HTTP/2: a GET with a header that differs", msgspec.structs.replace(same, unique="x-request-id"), 0.6),
         ):
             sides = [StreamSide(ours, sent, body)]
             sides += [StreamSide(other, sent, body, goal=Goal(goal)) for other in others]
@@ -133,27 +142,23 @@ def nginx(bench: Bench) -> Iterator[list[Server]]:
 
 def grpc(bench: Bench) -> None:
     folder = bench.project("grpc")
-    projects.write_routes(folder, [_call(UNARY, 1), _call(STREAM, MESSAGES), _call("/shop.Catalog/Slow", 0)])
+    calls = [_call(UNARY, 1), _call(STREAM, MESSAGES), _call("/shop.Catalog/Slow", 0)]
+    projects.write_routes(folder, calls, {"shop.proto": PROTO})
+    graph = folder / "svcmock.yaml"
+    graph.write_text(graph.read_text() + "    options: {proto: shop.proto}\n")
     request = base64.b64encode(framed(ASKED)).decode()
 
-    def streams(path: str, headers: dict[str, str], **more: object) -> Streams:
-        block = base64.b64encode(block_of("POST", path, "shop", {**CALL, **headers})).decode()
-        return msgspec.structs.replace(Streams(0, 0, CONNECTIONS, STREAMS, block, request), **more)
+    def streams(path: str, *headers: tuple[str, str], **more: object) -> Streams:
+        made = Streams(0, 0, CONNECTIONS, STREAMS, path, (*CALL, *headers), request)
+        return msgspec.structs.replace(made, **more)
 
+    same = streams(UNARY)
+    differing = streams(UNARY, ("grpc-timeout", "9S"), unique="x-request-id")
+    many = streams(STREAM, streams=2, messages=MESSAGES)
     cases = (
-        ("gRPC: a unary call", streams(UNARY, {}), framed(MESSAGE), 10.0),
-        (
-            "gRPC: a unary call with a timeout and metadata that differ",
-            streams(UNARY, {"grpc-timeout": "9S"}, unique=("x-request-id",)),
-            framed(MESSAGE),
-            4.0,
-        ),
-        (
-            f"gRPC: messages of streams of {MESSAGES:,}",
-            streams(STREAM, {}, streams=2, messages=MESSAGES),
-            framed(MESSAGE) * MESSAGES,
-            5.0,
-        ),
+        ("gRPC: a unary call", same, framed(MESSAGE), 10.0),
+        ("gRPC: a unary call, a timeout, metadata that differ", differing, framed(MESSAGE), 4.0),
+        (f"gRPC: messages of streams of {MESSAGES:,}", many, framed(MESSAGE) * MESSAGES, 5.0),
     )
     port = servers.free_port()
     command = [sys.executable, "-m", "benchmarks.grpc_server", str(port)]
@@ -162,8 +167,12 @@ def grpc(bench: Bench) -> None:
         for case, sent, body, goal in cases:
             sides = [StreamSide(ours, sent, body), StreamSide(aio, sent, body, goal=Goal(goal))]
             bench.compare(case, sides)
-        slow = streams("/shop.Catalog/Slow", {}, streams=GAPPED // CONNECTIONS, gaps=GAPS, port=ours.port)
+        slow = streams("/shop.Catalog/Slow", streams=GAPPED // CONNECTIONS, gaps=GAPS, port=ours.port)
         gaps(bench, slow)
+    without = projects.write_routes(bench.project("no-schema"), [_call(UNARY, 1)])
+    with bench.svcmock(without) as ours, servers.started(command, port, AIO, bench.folder, cwd=where) as aio:
+        sides = [StreamSide(ours, same, framed(MESSAGE)), StreamSide(aio, same, framed(MESSAGE))]
+        bench.compare("gRPC: a unary call, without a schema", sides)
 
 
 def gaps(bench: Bench, slow: Streams) -> None:

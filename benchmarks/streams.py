@@ -2,8 +2,9 @@
 
 Reads what to send as JSON from standard input, writes what came of it as JSON to standard output. Of a reply it
 reads frame headers, so that a request costs it a few look-ups, and it can load a server that answers from memory.
-A header that differs is sent as most clients send one that they have not sent before: as a literal that goes into
-the table of the connection (RFC 7541 section 6.2.1), so that no two header blocks are the same.
+Header blocks are made as nghttp2 makes them: the path is a literal, every other field goes into the connection's table
+when it is first sent, and is an index from then on (RFC 7541 section 6). So a header that differs in each request
+goes into the table each time, moves all other indices, and pushes fields out that have to be sent anew.
 
 With `gaps` it opens all streams at once, and tells how far the times between their messages are off.
 """
@@ -14,6 +15,7 @@ import socket
 import struct
 import sys
 import time
+from collections import deque
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +28,10 @@ RECEIVE = 256 * 1024
 WINDOW = (1 << 31) - 1
 CREDIT = 1 << 28
 """Bytes of DATA after which the window of a connection is opened again."""
+FIRST_ADDED = 62
+"""Index of the newest field in the table, after the static ones."""
+TABLE = 4096
+OVERHEAD = 32
 PATIENCE = 30.0
 """Seconds for a stream with gaps to end."""
 _HEADER = struct.Struct(">HBBBL")
@@ -33,19 +39,20 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Streams(Struct, frozen=True):
-    """What to send. `block`: the header block of every request, as base64; `body`: its body, likewise.
+    """What to send. `body`: of every request, as base64. `streams`: on each connection at once.
 
-    `unique`: names of headers that have another value in each request. `streams`: on each connection at once.
-    `messages`: replies counted for each stream that ends. `gaps`: seconds between the messages of a stream.
+    `unique`: the name of a header that has another value in each request. `messages`: replies counted for each
+    stream that ends. `gaps`: seconds between the messages of a stream.
     """
 
     port: int
     seconds: float
     connections: int
     streams: int
-    block: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
     body: str = ""
-    unique: tuple[str, ...] = ()
+    unique: str = ""
     messages: int = 1
     gaps: tuple[float, ...] = ()
 
@@ -64,17 +71,49 @@ def string(value: bytes) -> bytes:
     return bytes([len(value)]) + value
 
 
-def literal(name: bytes, value: bytes, *, added: bool = False) -> bytes:
-    """A literal field; `added` to the table."""
-    return (b"\x40" if added else b"\x00") + string(name) + string(value)
+class Blocks:
+    """The header blocks of one connection's requests."""
 
+    def __init__(self, given: Streams) -> None:
+        first = b"\x83\x86" if given.body else b"\x82\x86"
+        self._prefix = first + b"\x04" + string(given.path.encode())
+        fields = {":authority": "shop", **dict(given.headers)}
+        self._fields = [(name.encode(), value.encode()) for name, value in fields.items()]
+        self._unique = given.unique.encode()
+        self._table: deque[tuple[bytes, int]] = deque()
+        self._size = 0
+        self._added = 0
+        self._places: dict[bytes, int] = {}
 
-def block_of(method: str, path: str, authority: str, headers: dict[str, str]) -> bytes:
-    """A header block that refers to the static table alone (RFC 7541 appendix A)."""
-    first = {"GET": b"\x82", "POST": b"\x83"}[method] + b"\x86"
-    fields = [b"\x04" + string(path.encode()), b"\x01" + string(authority.encode())]
-    fields += [literal(name.encode(), value.encode()) for name, value in headers.items()]
-    return first + b"".join(fields)
+    def next(self, number: int) -> bytes:
+        """The block of a request; `number` tells its unique header from all others."""
+        made = [self._prefix]
+        for name, value in self._fields:
+            place = self._places.get(name)
+            if place is None:
+                made.append(self._add(name, value))
+            else:
+                made.append(bytes([0x80 | FIRST_ADDED + self._added - place]))
+        if self._unique:
+            made.append(self._add(self._unique, b"%036d" % number))
+        return b"".join(made)
+
+    def _add(self, name: bytes, value: bytes) -> bytes:
+        """A literal that goes into the table; its name is an index where it stands there."""
+        place = self._places.get(name)
+        index = 0 if place is None else FIRST_ADDED + self._added - place
+        head = bytes([0x40 | index]) if 0 < index < 0x3F else b"\x40" + string(name)
+        size = len(name) + len(value) + OVERHEAD
+        self._table.append((name, size))
+        self._size += size
+        self._added += 1
+        while self._size > TABLE:
+            gone, size = self._table.popleft()
+            self._size -= size
+            if self._places.get(gone) == self._added - len(self._table):
+                del self._places[gone]
+        self._places[name] = self._added
+        return head + string(value)
 
 
 class _Client:
@@ -84,9 +123,8 @@ class _Client:
         self.socket = socket.create_connection(("127.0.0.1", given.port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
-        self._block = base64.b64decode(given.block)
+        self._blocks = Blocks(given)
         self._body = base64.b64decode(given.body)
-        self._names = [name.encode() for name in given.unique]
         self._rest = b""
         self._next = 1
         self._taken = 0
@@ -104,11 +142,8 @@ class _Client:
         made = []
         ended = 5 if not self._body else 4
         for _ in range(count):
-            block = self._block
-            for name in self._names:
-                number += 1
-                block += literal(name, b"%036d" % number, added=True)
-            made.append(_frame(1, ended, self._next, block))
+            number += 1
+            made.append(_frame(1, ended, self._next, self._blocks.next(number)))
             if self._body:
                 made.append(_frame(0, 1, self._next, self._body))
             self._next += 2

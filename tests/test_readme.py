@@ -8,11 +8,13 @@ import argparse
 import json
 import re
 import shlex
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
@@ -210,18 +212,23 @@ def test_what_a_recording_looks_like(svcmock: Svcmock, tmp_path: Path, upstream:
 
 
 def test_routes_by_hand(svcmock: Svcmock, tmp_path: Path, free_port: Callable[[], int]) -> None:
-    terminal = Terminal(svcmock, tmp_path, {"8082": str(free_port())})
+    terminal = Terminal(svcmock, tmp_path, {"8082": str(free_port()), "8083": str(free_port())})
     written = 0
     for name, text in (*blocks("yaml"), *blocks("text")):
-        if name.startswith("hand/"):
+        if name.startswith(("hand/", "calls/")):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(terminal.real(text))
             written += 1
-    assert written == 5
+    assert written == 8
     svcmock.run("up", tmp_path / "hand", "-d")
     for console in part("## Routes by hand", "## Commands"):
         terminal.run(console)
+    with grpc.insecure_channel(svcmock.up(tmp_path / "calls").addresses["catalog"]) as channel:
+        stub = channel.unary_stream("/shop.Catalog/Watch")
+        first, second = stub(b"\x08\x2a", timeout=30)
+    assert first == b"\x08\x2a\x19" + struct.pack("<d", 3.5)
+    assert second == b"\x08\x2a\x19" + struct.pack("<d", 3.25)
 
 
 def test_every_block_is_run_by_some_test() -> None:
@@ -231,6 +238,8 @@ def test_every_block_is_run_by_some_test() -> None:
         ("yaml", "recorded"),
         ("yaml", "hand"),
         ("text", "hand"),
+        ("yaml", "calls"),
+        ("text", "calls"),
     }
     assert len(blocks("console")) == len(part("## The main job", "## Commands"))
 

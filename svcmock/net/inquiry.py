@@ -83,7 +83,13 @@ class _Asking(asyncio.Protocol):
                 case Learned():
                     self._learned.append(out)
                 case Close() if not self.over.done():
-                    self.over.set_result(self._learned)
+                    self._end()
+
+    def _end(self) -> None:
+        if self._learned:
+            self.over.set_result(self._learned)
+        else:
+            self._fail("it has no answer")
 
     def _fail(self, why: str) -> None:
         self.over.set_exception(InquiryError(why))

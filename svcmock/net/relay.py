@@ -135,9 +135,10 @@ class Recorder:
         """`alpn`: what is spoken on the connection for which this is needed."""
         upstream = self.connector.upstream
         try:
-            for learned in await ask(plugin.inquiry(upstream), self.connector, alpn):
-                keep(self._folder, learned.name, learned.data)
-                log.info("learned from the upstream", service=self.name, file=learned.name)
+            learned = await ask(plugin.inquiry(upstream), self.connector, alpn)
+            for one in learned:
+                keep(self._folder, one.name, one.data)
+                log.info("learned from the upstream", service=self.name, file=one.name)
             self.context = self._fresh_context()
         except SvcmockError as error:
             log.info("the upstream does not say what messages mean", service=self.name, why=str(error))
@@ -260,8 +261,9 @@ class Client(asyncio.Protocol):
         """What messages mean is known, as far as it is to be had."""
         self._inquiring = False
         self._see(self._tap.informed(self._recorder.context))
-        if self._late is not None:
-            self._see(self._tap.eof(self._late, time.monotonic()))
+        late, self._late = self._late, None
+        if late is not None:
+            self._see(self._tap.eof(late, time.monotonic()))
         self._finish()
 
     def close(self) -> None:

@@ -217,12 +217,13 @@ class Shop(grpc.GenericRpcHandler):
 
 
 @contextmanager
-def shop(*more: Callable[[Any], object]) -> Iterator[int]:
+def shop(*more: Callable[[Any], object], tls: grpc.ServerCredentials | None = None) -> Iterator[int]:
     server = grpc.server(ThreadPoolExecutor(8))
     server.add_generic_rpc_handlers((Shop(),))
     for add in more:
         add(server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_insecure_port(address) if tls is None else server.add_secure_port(address, tls)
     server.start()
     try:
         yield port
@@ -274,6 +275,18 @@ def test_all_kinds_of_calls(svcmock: Svcmock, tmp_path: Path) -> None:
     assert (told["accepted"], told["recorded"]) == (7, 7), recorder.process.output
     assert recorded(tmp_path / "p").count("\n...\n") == 7
     assert SECRET not in recorded(tmp_path / "p")
+
+
+def test_calls_through_tls_on_both_sides(svcmock: Svcmock, tmp_path: Path) -> None:
+    leaf = trustme.CA().issue_cert("127.0.0.1")
+    chain = b"".join(one.bytes() for one in leaf.cert_chain_pems)
+    with shop(tls=grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)])) as port:
+        recorder = record_tls(svcmock, tmp_path / "p", f"https://127.0.0.1:{port}")
+        trusted = grpc.ssl_channel_credentials((tmp_path / "p/.svcmock/ca/ca.pem").read_bytes())
+        with grpc.secure_channel(f"127.0.0.1:{recorder.ports['app']}", trusted) as channel:
+            assert channel.unary_unary("/shop.Shop/Get")(b"one", timeout=20) == b"oneone"
+            assert chatted(channel, [b"hi", b"enough"]) == [b"welcome", b"hi?", b"enough?"]
+        assert recorder.stop()["app"]["recorded"] == 2
 
 
 def test_many_calls_at_once_on_many_connections(svcmock: Svcmock, tmp_path: Path) -> None:

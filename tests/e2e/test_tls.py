@@ -54,10 +54,11 @@ def test_auto_shows_each_name_its_leaf_to_who_trusts_the_ca(svcmock: Svcmock, tm
     assert found
     ca = Path(found[1])
     assert ca == shop / ".svcmock/ca/ca.pem"
-    context = trusting(ca, "h2", "http/1.1")
+    context = trusting(ca, "http/1.1")
     for name in ("catalog.internal", "orders.example.com", "127.0.0.1"):
         reply, alpn, version = ask(port, context, name)
         assert (reply[-len(BODY) :], alpn, version) == (BODY, "http/1.1", "TLSv1.3")
+    assert ask(port, trusting(ca, "http/1.1", "h2"), "catalog.internal")[1] == "h2"
     with httpx.Client(verify=context, trust_env=False) as client:
         assert client.get(f"https://localhost:{port}/users/42").content == BODY
     with pytest.raises(ssl.SSLCertVerificationError):

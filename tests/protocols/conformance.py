@@ -42,8 +42,13 @@ def splits(data: bytes, seed: int = 0, rounds: int = 3) -> Iterator[list[bytes]]
         yield [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) if a < b]
 
 
-def serve(session: Session, reads: Iterable[bytes], answer: Answer, *, ending: bool = False) -> list[Out]:
-    """All that a session does about these reads, every Ask answered and every Wake over at once."""
+def serve(
+    session: Session, reads: Iterable[bytes], answer: Answer | None, *, ending: bool = False
+) -> list[Out]:
+    """All that a session does about these reads, every Ask answered and every Wake over at once.
+
+    `answer`: None leaves all Asks open.
+    """
     outs: list[Out] = []
     session = _settle(session, session.opened(), answer, outs)
     for data in reads:
@@ -53,7 +58,7 @@ def serve(session: Session, reads: Iterable[bytes], answer: Answer, *, ending: b
     return joined(outs)
 
 
-def _settle(session: Session, new: Sequence[Out], answer: Answer, outs: list[Out]) -> Session:
+def _settle(session: Session, new: Sequence[Out], answer: Answer | None, outs: list[Out]) -> Session:
     """Carry these outs out, as the driver does; gives the session that has the connection then."""
     waiting = list(new)
     while waiting:
@@ -63,7 +68,7 @@ def _settle(session: Session, new: Sequence[Out], answer: Answer, outs: list[Out
             waiting[:0] = [*session.opened(), *session.received(out.rest)]
             out = Become(type(session).__name__)  # equal for all sessions, however much came with it
         outs.append(out)
-        if isinstance(out, Ask):
+        if isinstance(out, Ask) and answer is not None:
             waiting[:0] = session.answered(out, answer(out.request))  # at once, as the driver does
         elif isinstance(out, Wake):
             waiting.extend(session.woke(out.token))
@@ -84,7 +89,7 @@ def joined(outs: Iterable[Out]) -> list[Out]:
     return made
 
 
-def check_session_splits(make: Callable[[], Session], data: bytes, answer: Answer) -> list[Out]:
+def check_session_splits(make: Callable[[], Session], data: bytes, answer: Answer | None) -> list[Out]:
     """The outs for `data`, which must not depend on how it is cut."""
     whole = serve(make(), [data], answer, ending=True)
     for reads in splits(data):
@@ -95,7 +100,7 @@ def check_session_splits(make: Callable[[], Session], data: bytes, answer: Answe
 def check_session_survives(
     make: Callable[[], Session],
     data: bytes,
-    answer: Answer,
+    answer: Answer | None,
     seed: int,
     promised: Callable[[list[Out]], object] | None = None,
 ) -> None:

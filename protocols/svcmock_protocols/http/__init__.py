@@ -23,7 +23,7 @@ from svcmock.protocol import (
     Tap,
     Upstream,
 )
-from svcmock_protocols.http import canonical, documents, messages, openings
+from svcmock_protocols.http import canonical, documents, fields, messages, openings
 from svcmock_protocols.http import miss as misses
 from svcmock_protocols.http.grpc import codes, parts, view
 from svcmock_protocols.http.noise import NOISE
@@ -49,7 +49,7 @@ class HttpPlugin:
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     server_first = False
     noise: tuple[str, ...] = NOISE
-    field_names: Collection[str] = canonical.NAMES
+    field_names: Collection[str] = fields.NAMES
     template_field = "path"
     template_separator = "/"
     faults: Mapping[str, messages.Reply] = misses.FAULTS
@@ -115,10 +115,10 @@ class HttpPlugin:
         return canonical.present(request, names, context)
 
     def fields(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
-        return canonical.fields(request, context)
+        return fields.fields(request, context)
 
     def decisive(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
-        return canonical.decisive(request, context)
+        return fields.decisive(request, context)
 
     def redact(self, request: messages.Request, context: Context) -> messages.Request:
         """With more credentials than a recording may hold, nothing is left but method and path: a miss."""

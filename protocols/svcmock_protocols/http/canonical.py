@@ -1,4 +1,4 @@
-"""What decides a match: the canonical key of a request, its conditions, and its fields for predicates.
+"""What decides a match: the canonical key of a request, and its conditions.
 
 Two requests have one key when they ask for the same thing: same path (percent-encoding normalised, RFC 3986
 section 6.2.2; dot segments stand), same method, same query as a multimap, same body by meaning: JSON by value,
@@ -12,7 +12,7 @@ before it, too. How it travelled decides nothing: compressed or not, as gRPC or 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -25,7 +25,6 @@ from svcmock_protocols.http.codec import index, values
 from svcmock_protocols.http.credentials import Rules, rules
 from svcmock_protocols.http.forms import Pairs, canonical_pairs, is_json, media_type, parse_pairs, text
 from svcmock_protocols.http.grpc import meaning, view
-from svcmock_protocols.http.grpc.heads import text_values
 from svcmock_protocols.http.grpc.view import Head
 from svcmock_protocols.http.messages import Options, Request
 from svcmock_protocols.http.redact import canonical_credential
@@ -51,7 +50,7 @@ _IMPLIED = {b"accept": (b"*/*",), b"accept-language": (b"*",)}
 
 def address(request: Request) -> bytes:
     """The normalised path: of any form of target, without its query. It holds no NUL byte."""
-    return _split(request.target)[0]
+    return split(request.target)[0]
 
 
 def key(request: Request, context: Context) -> bytes:
@@ -78,7 +77,7 @@ def _key(request: Request, context: Context, digest: Callable[[Request, Context]
 
 def _work_out(request: Request, head: Head, context: Context) -> bytes:
     def digest(request: Request, context: Context) -> bytes:
-        held = isinstance(request.body, bytes) and len(request.body) <= _by_digest_above(context)
+        held = isinstance(request.body, bytes) and len(request.body) <= by_digest_above(context)
         return meaning.of(request, head, context) if held else _digest(request, context)
 
     return _key(request, context, digest)
@@ -90,7 +89,7 @@ _key_of_call = meaning.Memo(_work_out)
 @lru_cache(maxsize=4096)
 def _place(target: bytes, covers: Any) -> tuple[bytes, bytes]:
     """The address and the canonical query. `covers` stands for its Noise: it hashes by identity, cheaply."""
-    where, query = _split(target)
+    where, query = split(target)
     if not query:
         return where, b""
     pairs = parse_pairs(query)
@@ -103,7 +102,7 @@ def _without_noise(pairs: Pairs, root: str, covers: Any) -> Pairs:
     return tuple(pair for pair in pairs if not covers(root, text(pair[0])))
 
 
-def _split(target: bytes) -> tuple[bytes, bytes]:
+def split(target: bytes) -> tuple[bytes, bytes]:
     """The normalised path of a target of any form (RFC 9112 section 3.2), and its query as sent."""
     if not target.startswith(b"/"):
         scheme, separator, rest = target.partition(b"://")
@@ -133,14 +132,15 @@ def _digest(request: Request, context: Context) -> bytes:
     codings = coding.coding_of(request.block)
     if not isinstance(body, bytes):
         return _hashed(b"sha256", body.sha256.encode())
-    if len(body) > _by_digest_above(context):
-        return _hashed(b"sha256", _sha256(body, request).encode())
+    if len(body) > by_digest_above(context):
+        return _hashed(b"sha256", sha256(body, request).encode())
     content_type = _media_type(request)
     means = _meaning if len(body) + len(content_type) <= _MEMO_BYTES else _meaning.__wrapped__
     return means(body, codings, content_type, context.ignore)
 
 
-def _by_digest_above(context: Context) -> int:
+def by_digest_above(context: Context) -> int:
+    """Bytes of a body above which it is compared by its digest."""
     options = context.options
     return min(IN_MEMORY_MAX, options.max_body_memory) if isinstance(options, Options) else IN_MEMORY_MAX
 
@@ -149,7 +149,7 @@ def _media_type(request: Request) -> bytes:
     return b", ".join(values(request.block, b"content-type"))
 
 
-def _sha256(body: bytes, request: Request) -> str:
+def sha256(body: bytes, request: Request) -> str:
     """By the rule of `Spooled.sha256`, and with the boundary that `watched` writes."""
     codings, boundary = coding.coding_of(request.block), multipart.boundary_of(_media_type(request))
     plain = coding.decode(body, codings) if boundary else None
@@ -169,17 +169,18 @@ def _meaning(body: bytes, codings: bytes, content_type: bytes, noise: Noise) -> 
         return _hashed(b"bytes", plain)
     kind = media_type(content_type)[0]
     made: bytes | None = None
-    if _says_json(kind, plain):
+    if says_json(kind, plain):
         kind, made = b"json", _canonical_json(plain, noise)
     elif kind == FORM:
         pairs = parse_pairs(plain)
         made = None if pairs is None else canonical_pairs(_without_noise(pairs, "form", noise.covers))
-    elif (parts := _parts(plain, content_type)) is not None:
-        made = json.dumps(noise.prune(parts, "multipart"), sort_keys=True).encode()
+    elif (found := parts(plain, content_type)) is not None:
+        made = json.dumps(noise.prune(found, "multipart"), sort_keys=True).encode()
     return _hashed(b"bytes", plain) if made is None else _hashed(kind, made)
 
 
-def _says_json(kind: bytes, data: bytes) -> bool:
+def says_json(kind: bytes, data: bytes) -> bool:
+    """Whether a body is to be read as JSON, by its media type or without one by its look."""
     return is_json(kind) or (not kind and data.lstrip()[:1] in (b"{", b"["))
 
 
@@ -245,7 +246,7 @@ def _within_limits(value: Doc) -> bool:
     return not level and nodes <= MAX_NODES
 
 
-def _parts(data: bytes, content_type: bytes) -> list[Doc] | None:
+def parts(data: bytes, content_type: bytes) -> list[Doc] | None:
     """The parts of a multipart body, the boundary forgotten; None if it is none or not well formed."""
     boundary = multipart.boundary_of(content_type)
     found = multipart.parse(data, boundary) if boundary else None
@@ -329,199 +330,3 @@ def _content_type(value: bytes) -> bytes:
         if name != b"boundary" and not (utf8_anyway and name == b"charset" and told.lower() == b"utf-8")
     ]
     return kind + b"".join(kept)
-
-
-# --- fields -------------------------------------------------------------------------------------------
-
-NAMES = (
-    "method",
-    "path",
-    "query",
-    "headers",
-    "cookies",
-    "host",
-    "http_version",
-    "json",
-    "form",
-    "multipart",
-    "body",
-    "grpc",
-    "service",
-    "rpc",
-    "metadata",
-    "message",
-    "messages",
-)
-"""Every field that a request may have; from `json` on only where its body is so, or it is a gRPC call."""
-
-
-class Fields(Mapping[str, Doc]):
-    """A request as predicates, noise paths and templates see it; each field is computed when first read."""
-
-    __slots__ = ("_call", "_known", "_plain", "_request", "_schema")
-
-    def __init__(self, request: Request, schema: Any = None) -> None:
-        self._request = request
-        self._schema = schema
-        self._call = view.head(request.block) if request.method == b"POST" else None
-        self._known: dict[str, Doc] = {}
-        self._plain: bytes | None = None
-
-    def __getitem__(self, name: str) -> Doc:
-        if name not in self._known:
-            if name not in NAMES:
-                raise KeyError(name)
-            self._known[name] = getattr(self, f"_{name}")()
-        return self._known[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in NAMES if name in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def _method(self) -> Doc:
-        return text(self._request.method)
-
-    def _path(self) -> Doc:
-        return text(address(self._request))
-
-    def _query(self) -> Doc:
-        return _grouped(parse_pairs(_split(self._request.target)[1]) or ())
-
-    def _headers(self) -> Doc:
-        found = index(self._request.block)
-        return {text(name): [text(value) for value in values] for name, values in found.items()}
-
-    def _cookies(self) -> Doc:
-        crumbs = [crumb for line in values(self._request.block, b"cookie") for crumb in line.split(b";")]
-        named = [crumb.strip(b" \t").partition(b"=") for crumb in crumbs]
-        return {text(name): text(value) for name, equals, value in named if equals}
-
-    def _host(self) -> Doc:
-        found = values(self._request.block, b"host")
-        return text(found[0]) if found else ""
-
-    def _http_version(self) -> Doc:
-        return text(self._request.version)
-
-    def _json(self) -> Doc:
-        data = self._meant()
-        found = read_json(data) if _says_json(self._kind(), data) else None
-        if found is None:
-            raise KeyError("json")
-        return found[0]
-
-    def _form(self) -> Doc:
-        pairs = parse_pairs(self._meant()) if self._kind() == FORM else None
-        if pairs is None:
-            raise KeyError("form")
-        return _grouped(pairs)
-
-    def _multipart(self) -> Doc:
-        parts = _parts(self._meant(), self._content_type())
-        if parts is None:
-            raise KeyError("multipart")
-        return parts
-
-    def _body(self) -> Doc:
-        if self._call is not None:
-            raise KeyError("body")
-        return text(self._content())
-
-    def _grpc(self) -> Doc:
-        name = view.name_of(self._request.target) if self._call is not None else None
-        if name is None:
-            raise KeyError("grpc")
-        return name
-
-    def _service(self) -> Doc:
-        return str(self["grpc"]).rpartition("/")[0]
-
-    def _rpc(self) -> Doc:
-        return str(self["grpc"]).rpartition("/")[2]
-
-    def _metadata(self) -> Doc:
-        if self._call is None:
-            raise KeyError("metadata")
-        found = index(self._request.block)
-        return {text(name): text_values(name, values) for name, values in found.items()}
-
-    def _messages(self) -> Doc:
-        request, head = self._request, self._call
-        if head is None or not isinstance(request.body, bytes) or len(request.body) > MEANING_MAX:
-            raise KeyError("messages")
-        found = meaning.documents(request.body, head, request.target, self._schema)
-        if found is None:
-            raise KeyError("messages")
-        return found
-
-    def _message(self) -> Doc:
-        found: list[Doc] = self["messages"]
-        if len(found) != 1:
-            raise KeyError("message")
-        return found[0]
-
-    def _content(self) -> bytes:
-        """The body without its coding, where it is in memory; undecodable, it is what it is."""
-        if self._plain is None:
-            body = self._request.body
-            if not isinstance(body, bytes) or not body:
-                raise KeyError("body")
-            plain = coding.decode(body, coding.coding_of(self._request.block))
-            self._plain = body if plain is None else plain
-        return self._plain
-
-    def _meant(self) -> bytes:
-        """The content where it is not too large to be taken for more than bytes."""
-        data = self._content()
-        if len(data) > MEANING_MAX:
-            raise KeyError("body")
-        return data
-
-    def _content_type(self) -> bytes:
-        return b", ".join(values(self._request.block, b"content-type"))
-
-    def _kind(self) -> bytes:
-        return media_type(self._content_type())[0]
-
-
-def _grouped(pairs: Pairs) -> dict[str, Doc]:
-    grouped: dict[str, Doc] = {}
-    for name, value in pairs:
-        grouped.setdefault(text(name), []).append(text(value))
-    return grouped
-
-
-def fields(request: Request, context: Context) -> Mapping[str, Doc]:
-    """What predicates, noise paths and templates see of a request. Noise is not left out here."""
-    return Fields(request, context.schema)
-
-
-def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
-    """The fields that the key is made of, without noise, a body in one form only.
-
-    A body that is compared by its digest is `{sha256: }`; one form is as in `fields` otherwise.
-    """
-    found = Fields(request, context.schema)
-    if "grpc" in found:
-        made: dict[str, Doc] = {"grpc": found["grpc"]}
-        forms: tuple[str, ...] = ("message", "messages")
-    else:
-        made = {"method": found["method"], "path": found["path"]}
-        forms = ("json", "form", "multipart", "body")
-    query = context.ignore.prune(found["query"], "query")
-    if query:
-        made["query"] = query
-    if request.said:
-        made["said"] = text(request.said)
-    body = request.body
-    if not isinstance(body, bytes):
-        made["body"] = {"sha256": body.sha256}
-    elif len(body) > _by_digest_above(context):
-        made["body"] = {"sha256": _sha256(body, request)}
-    else:
-        name = next((name for name in forms if name in found), None)
-        if name is not None:
-            made[name] = context.ignore.prune(found[name], name)
-    return made

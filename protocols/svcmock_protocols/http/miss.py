@@ -13,10 +13,10 @@ import msgspec
 
 from svcmock.protocol import Explanation
 from svcmock_protocols.http.codec import bodiless, with_head
-from svcmock_protocols.http.documents import REASONS
 from svcmock_protocols.http.grpc import miss as of_calls
 from svcmock_protocols.http.grpc import view
 from svcmock_protocols.http.messages import Options, Reply, Request
+from svcmock_protocols.http.reasons import REASONS
 
 _JSON = b"Content-Type: application/json\r\n"
 _TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"

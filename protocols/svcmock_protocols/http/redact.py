@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeVar
-from urllib.parse import quote, quote_plus, unquote_to_bytes
+from urllib.parse import quote, quote_plus
 
 from msgspec.structs import replace
 
@@ -29,8 +29,6 @@ from svcmock_protocols.http.credentials import (
     Rules,
     Token,
     hide,
-    holds_credential,
-    note,
     rules,
 )
 from svcmock_protocols.http.grpc import view
@@ -38,6 +36,7 @@ from svcmock_protocols.http.grpc.redact import NO_SENSE, Rewrite, Sense, echoed,
 from svcmock_protocols.http.grpc.redact import hidden as hidden_by_name
 from svcmock_protocols.http.grpc.schema import Schema
 from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
+from svcmock_protocols.http.places import Edit, apply_edits, member_edits, url_edits
 
 MAX_SECRETS = 256
 """Credentials of one exchange that are looked for everywhere; with more of them it is not recorded."""
@@ -47,20 +46,8 @@ _SAMPLE = _MARK + b"a" * 24
 _MEMO_BYTES = 2048
 """Blocks up to this size are remembered: what is remembered is bounded, whatever clients send."""
 
-Edit = tuple[int, int, bytes]
-"""Start, end, and what stands there instead. Edits of one text are in order and do not overlap."""
 _Message = TypeVar("_Message", Request, Reply)
 
-_JSON_MEMBER = re.compile(
-    rb'"([A-Za-z0-9_.$\[\]-]{3,64}+)"\s*+:\s*+(?:"((?:[^"\\]++|\\.)*+)"|([0-9]{8,64}+)(?=[\s,}\]]|\Z))',
-    re.DOTALL,
-)
-_URL_MEMBER = re.compile(rb"(?<=[?&#])([^=&#?\s]{1,128}+)=([^&#\s\"'<>]+)")
-_FORM_MEMBER = re.compile(rb"(?:\A|(?<=&))([^=&]{1,128}+)=([^&]+)")
-_PART = re.compile(
-    rb'\r\ncontent-disposition:[ \t]*form-data;[^\r\n]{0,256}?\bname="?([^"\r\n;]{1,128})', re.IGNORECASE
-)
-_USERINFO = re.compile(rb"(?<=//)([^/?#@\s]{1,1024}+)@")
 _LENGTH = re.compile(rb"^(content-length:[ \t]*)[0-9]+", re.IGNORECASE | re.MULTILINE)
 _UNTOUCHED = frozenset(
     b"content-length content-type content-encoding transfer-encoding connection host date trailer".split()
@@ -183,7 +170,7 @@ def canonical_credential(lower_name: bytes, value: bytes, token: Token, known: R
     known = known or _DEFAULT
     if lower_name not in known.headers:
         if lower_name in URL_HEADERS:
-            return apply_edits(value, _url_edits(value, token, {}, known))
+            return apply_edits(value, url_edits(value, token, {}, known))
         return value
     hidden = hide(lower_name, value, token, {}, known)
     if lower_name == b"cookie":
@@ -205,7 +192,7 @@ def _name_of(pair: bytes) -> bytes:
 
 def _hide_request(request: Request, token: Token, found: Found, known: Rules, sense: Sense) -> Request:
     hidden = _hide_message(request, token, found, known, sense)
-    edits = _url_edits(request.target, token, found, known)
+    edits = url_edits(request.target, token, found, known)
     return replace(hidden, target=apply_edits(request.target, edits)) if edits else hidden
 
 
@@ -267,84 +254,9 @@ def _hide_line(line: bytes, token: Token, known: Rules) -> tuple[bytes, Found]:
     if lower in known.headers:
         hidden = hide(lower, core, token, noted, known)
     else:
-        hidden = apply_edits(core, _url_edits(core, token, noted, known))
+        hidden = apply_edits(core, url_edits(core, token, noted, known))
     start = line.index(core, len(lower) + 1)
     return line[:start] + hidden + line[start + len(core) :], noted
-
-
-def _url_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
-    """Members of queries and fragments, and `user:password@`, in a text that holds URLs."""
-    edits = []
-    if b"//" in text:
-        edits = [(*match.span(1), note(match[1], token, found)) for match in _USERINFO.finditer(text)]
-    if b"=" in text:
-        edits += _pair_edits(text, _URL_MEMBER, token, found, known)
-    return _in_order(edits)
-
-
-def _pair_edits(
-    text: bytes, pattern: re.Pattern[bytes], token: Token, found: Found, known: Rules
-) -> list[Edit]:
-    edits = []
-    for match in pattern.finditer(text):
-        name, value = match.groups()
-        if known.pair(name):
-            plain = unquote_to_bytes(value.replace(b"+", b" "))
-            if holds_credential(name, plain):
-                edits.append((*match.span(2), note(plain, token, found)))
-    return edits
-
-
-def member_edits(plain: bytes, kind: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
-    """Where members of a decoded body hold credentials, noted in `found`. `kind`: lower-case media type."""
-    if kind.startswith(b"application/x-www-form-urlencoded"):
-        return _pair_edits(plain, _FORM_MEMBER, token, found, known)
-    edits = _json_edits(plain, token, found, known)
-    if kind.startswith(b"multipart/"):
-        edits += _part_edits(plain, token, found, known)
-    return _in_order(edits)
-
-
-def _json_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
-    """Members of JSON objects, found by their look: in line-delimited JSON and event streams too."""
-    edits = []
-    for match in _JSON_MEMBER.finditer(text):
-        name, string, number = match.groups()
-        if not known.member(name):
-            continue
-        plain = _json_string(string) if number is None else number
-        if holds_credential(name, plain):
-            made = note(plain, token, found)
-            edits.append((*match.span(2), made) if number is None else (*match.span(3), b'"%b"' % made))
-    return edits
-
-
-def _json_string(text: bytes) -> bytes:
-    if b"\\" not in text:
-        return text
-    try:
-        decoded: str = json.loads(b'"%b"' % text)
-        return decoded.encode()
-    except ValueError:
-        return text
-
-
-def _part_edits(text: bytes, token: Token, found: Found, known: Rules) -> list[Edit]:
-    """The parts of a multipart form: each ends where a line starts with two dashes (RFC 2046 section 5.1)."""
-    edits = []
-    at = 0
-    while match := _PART.search(text, at):
-        at = text.find(b"\r\n\r\n", match.end())
-        if at < 0:
-            break
-        at += 4
-        if known.member(match[1]):
-            end = text.find(b"\r\n--", at)
-            end = len(text) if end < 0 else end
-            if holds_credential(match[1], text[at:end]):
-                edits.append((at, end, note(text[at:end], token, found)))
-            at = end
-    return edits
 
 
 # --- second pass: what was found, anywhere else -------------------------------------------------------
@@ -468,27 +380,6 @@ def _echo_line(line: bytes, echo: Echo) -> bytes:
 
 
 # --- editing ------------------------------------------------------------------------------------------
-
-
-def _in_order(edits: list[Edit]) -> list[Edit]:
-    """Sorted, without those that begin inside the one before."""
-    kept: list[Edit] = []
-    for edit in sorted(edits):
-        if not kept or edit[0] >= kept[-1][1]:
-            kept.append(edit)
-    return kept
-
-
-def apply_edits(text: bytes, edits: list[Edit]) -> bytes:
-    """The text with its edits made."""
-    if not edits:
-        return text
-    pieces: list[bytes] = []
-    at = 0
-    for start, end, instead in edits:
-        pieces += (text[at:start], instead)
-        at = end
-    return b"".join((*pieces, text[at:]))
 
 
 def with_length(block: bytes, size: int) -> bytes:

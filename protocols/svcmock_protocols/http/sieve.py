@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from svcmock_protocols.http.codec import values
 from svcmock_protocols.http.credentials import Found, Rules, Token, rules
 from svcmock_protocols.http.messages import Reply, Request
-from svcmock_protocols.http.redact import Echo, apply_edits, member_edits, secrets_of
+from svcmock_protocols.http.places import apply_edits, member_edits
+from svcmock_protocols.http.redact import Echo, secrets_of
 
 WINDOW: Final = 1 << 18
 """Bytes that are looked into at a time."""

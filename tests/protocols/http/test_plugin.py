@@ -8,8 +8,8 @@ import svcmock_protocols.http
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Explanation, Plugin
 from svcmock_protocols.http import plugin
-from svcmock_protocols.http.canonical import NAMES
 from svcmock_protocols.http.codec import STRICTER_THAN_H11
+from svcmock_protocols.http.fields import NAMES
 from svcmock_protocols.http.messages import Options, Reply, Request
 
 

@@ -4,42 +4,28 @@
     respond: {message: {id: 42, name: Tea}}
 
 Losslessness as in `http.documents`, whose halves these are: whatever is written here was read back and found to
-be the same, byte for byte; any other message is written as the HTTP that it is. A message is a document of its
-type where the service has a schema, else of field numbers; `wire` has its bytes where the document gives
-others, and they are sent as long as they still mean the document. What a reply's messages mean depends on the
-request they answer.
+be the same, byte for byte; any other message is written as the HTTP that it is. Messages are in `envelopes`,
+metadata in `heads`, the status in `status`. What a reply's messages mean depends on the request they answer.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from svcmock.payload import to_doc
 from svcmock.protocol import Blob, Context, Doc, Files, Invalid
-from svcmock_protocols.http import bodies, lines, pieces
+from svcmock_protocols.http import bodies, pieces
 from svcmock_protocols.http.codec import values
-from svcmock_protocols.http.coding import MAX_DECODED
-from svcmock_protocols.http.grpc import codes, heads, status, tree, view
-from svcmock_protocols.http.grpc.framing import HEAD, GrpcError, Message, packed, unpacked
+from svcmock_protocols.http.grpc import codes, envelopes, heads, status, view
+from svcmock_protocols.http.grpc.framing import HEAD, GrpcError
 from svcmock_protocols.http.grpc.heads import Implied
 from svcmock_protocols.http.grpc.view import Body, Kind
 from svcmock_protocols.http.messages import Chunk, Reply, Request
 
-SHOWN_MAX: Final = 64 * 1024
-"""Bytes of a message up to which it is written as a document."""
-MAX_MESSAGES: Final = 100_000
-"""Messages of one document."""
 _TYPE: Final = b"content-type: application/grpc\r\n"
 _CALL: Final[Implied] = {"te": b"te: trailers\r\n", "content-type": _TYPE}
 _ANSWER: Final[Implied] = {"content-type": _TYPE}
-_ENVELOPE: Final = frozenset({"message", "wire", "compressed", "after", "on"})
-_NO_SCHEMA: Final = (
-    "without a schema a message is written by field numbers, as in {1: 42}. To write names, give the service "
-    "`options: {proto: ...}` or `{descriptor_set: ...}`, or record it from a server with reflection"
-)
 
 
 class Call(Struct, frozen=True):
@@ -55,39 +41,6 @@ class Call(Struct, frozen=True):
     version: str = ""
 
 
-class _Types(Struct, frozen=True):
-    """What the messages of one direction are made of. `name`: their type; empty where nothing says it."""
-
-    schema: Any = None
-    name: str = ""
-    why: str = _NO_SCHEMA
-    open: bool = False
-    """Nobody knows yet what is answered: any document will do."""
-
-
-class _Given(Struct, frozen=True):
-    """A message of a document."""
-
-    message: Message
-    after: float | None = None
-    on: Doc = None
-
-    @property
-    def timed(self) -> bool:
-        return self.after is not None or self.on is not None
-
-
-def _types(context: Context, target: bytes | None, *, output: bool) -> _Types:
-    schema = context.schema
-    if schema is None:
-        return _Types()
-    name = None if target is None else view.name_of(target)
-    method = None if name is None else schema.methods.get(f"/{name}")
-    if method is None:
-        return _Types(why=f"the schema has no method {name or 'of this request'}: {_NO_SCHEMA}")
-    return _Types(schema, method.output if output else method.input)
-
-
 # --- requests -----------------------------------------------------------------------------------------
 
 
@@ -100,7 +53,13 @@ def request(path: str, given: Call, files: Files, context: Context) -> Request:
     kind = view.kind(block)
     if kind is None:
         raise Invalid(("metadata",), "the content-type of a call is application/grpc or one of its forms")
-    made = _messages(given, _types(context, target, output=False), view.encoding(block), files)
+    made = envelopes.read(
+        given.message,
+        given.messages,
+        envelopes.types_of(context, target, output=False),
+        view.encoding(block),
+        files,
+    )
     body = view.write(Body(tuple(one.message for one in made)), kind)
     bodies.check_length(body, block)
     return Request(b"POST", target, given.version.encode(), block, body)
@@ -124,8 +83,8 @@ def show_request(message: Request, files: bodies.FileMap, context: Context) -> d
     own: bodies.FileMap = {}
     shown: dict[str, Doc] = {"grpc": name, **_show_version(message.version)}
     shown |= _show_metadata(message.block, _CALL)
-    types = _types(context, message.target, output=False)
-    given = [_show_message(one, types, kind, view.encoding(message.block), own) for one in held.messages]
+    types = envelopes.types_of(context, message.target, output=False)
+    given = [envelopes.show(one, types, kind, view.encoding(message.block), own) for one in held.messages]
     if _is_one(given):
         shown |= given[0]
     elif given:
@@ -150,7 +109,7 @@ def _held(body: object, kind: Kind) -> Body | None:
         held = view.body(body, kind)
     except GrpcError:
         return None
-    return held if len(held.messages) <= MAX_MESSAGES else None
+    return held if len(held.messages) <= envelopes.MAX_MESSAGES else None
 
 
 def _show_version(version: bytes) -> dict[str, Doc]:
@@ -168,128 +127,6 @@ def _is_one(given: Sequence[Doc]) -> bool:
     return len(given) == 1 and given[0].keys() == {"message"}
 
 
-# --- messages -----------------------------------------------------------------------------------------
-
-
-def _messages(given: Call, types: _Types, encoding: bytes, files: Files) -> list[_Given]:
-    if given.message is not UNSET:
-        if given.messages is not None:
-            raise Invalid(("messages",), "give either `message` or `messages`")
-        return [_Given(Message(_encoded(given.message, types, ("message",))))]
-    if given.messages is None:
-        return []
-    if not isinstance(given.messages, list):
-        raise Invalid(
-            ("messages",), "expected a list, such as [{message: {id: 42}}, {after: 20ms, message: {id: 43}}]"
-        )
-    if len(given.messages) > MAX_MESSAGES:
-        raise Invalid(("messages",), f"more than {MAX_MESSAGES} messages")
-    return [_envelope(item, types, encoding, files, ("messages", i)) for i, item in enumerate(given.messages)]
-
-
-def _envelope(doc: Doc, types: _Types, encoding: bytes, files: Files, at: tuple[str | int, ...]) -> _Given:
-    if not isinstance(doc, dict):
-        raise Invalid(at, "expected a mapping with `message`, as in {message: {id: 42}}")
-    unknown = sorted(doc.keys() - _ENVELOPE)
-    if unknown:
-        raise Invalid((*at, unknown[0]), f"unknown key `{unknown[0]}`; a message stands below `message`")
-    if "message" not in doc and "wire" not in doc:
-        raise Invalid(at, "expected `message`, or `wire` with its bytes")
-    compressed = doc.get("compressed", False)
-    if not isinstance(compressed, bool):
-        raise Invalid((*at, "compressed"), "expected true or false")
-    after = None if doc.get("after") is None else pieces.duration(doc["after"], *at, "after")
-    data = _wire(doc, types, encoding if compressed else b"", files, at)
-    if data is None:
-        data = _encoded(doc["message"], types, (*at, "message"))
-        data = _compressed(data, encoding, (*at, "compressed")) if compressed else data
-    return _Given(Message(data, compressed), after, doc.get("on"))
-
-
-def _wire(
-    doc: dict[str, Doc], types: _Types, encoding: bytes, files: Files, at: tuple[str | int, ...]
-) -> bytes | None:
-    """The bytes that `wire` gives, as long as they mean the document beside them."""
-    if "wire" not in doc:
-        return None
-    found = lines.file_bytes(doc["wire"], files, *at, "wire")
-    data = files.read(found) if isinstance(found, Blob) else found
-    if "message" not in doc or types.open:
-        return data
-    try:
-        plain = unpacked(Message(data, compressed=True), encoding, MAX_DECODED) if encoding else data
-    except GrpcError:
-        return None
-    return data if _said(_shown(plain, types)) == _said(doc["message"]) else None
-
-
-def _said(doc: Doc) -> str:
-    """Equal for documents that are the same: 1, 1.0 and true are three."""
-    return json.dumps(doc, sort_keys=True)
-
-
-def _compressed(data: bytes, encoding: bytes, at: tuple[str | int, ...]) -> bytes:
-    if not encoding:
-        raise Invalid(at, "a compressed message needs `grpc-encoding` in `metadata`, such as gzip")
-    try:
-        return packed(data, encoding)
-    except GrpcError as error:
-        raise Invalid(at, f"{error.why}: give `wire`") from None
-
-
-def _encoded(doc: Doc, types: _Types, at: tuple[str | int, ...]) -> bytes:
-    """The bytes of a message. Raises Invalid."""
-    if types.open and not tree.numbered(doc):
-        return b""
-    if types.schema is not None:
-        data: bytes = types.schema.to_bytes(types.name, doc, at)
-        return data
-    if isinstance(doc, dict) and not tree.numbered(doc):
-        raise Invalid(at, types.why)
-    return tree.write(doc, at)
-
-
-def _shown(data: bytes, types: _Types) -> Doc | None:
-    """A message as a document; None where it is none."""
-    if types.schema is not None:
-        return types.schema.to_doc(types.name, data)
-    return tree.read(data)
-
-
-def _show_message(
-    message: Message, types: _Types, kind: Kind, encoding: bytes, files: bodies.FileMap
-) -> dict[str, Doc]:
-    """A message as an envelope: its document, and its bytes where that would give others."""
-    shown: dict[str, Doc] = {}
-    exact = False
-    plain = _plain(message, encoding)
-    if plain is not None and len(plain) <= SHOWN_MAX and not kind.codec:
-        doc = _shown(plain, types)
-        if doc is not None:
-            shown["message"] = doc
-            exact = _gives(doc, types, message, encoding)
-    if not exact:
-        shown["wire"] = to_doc(message.data, files)
-    if message.compressed:
-        shown["compressed"] = True
-    return shown
-
-
-def _plain(message: Message, encoding: bytes) -> bytes | None:
-    try:
-        return unpacked(message, encoding, MAX_DECODED)
-    except GrpcError:
-        return None
-
-
-def _gives(doc: Doc, types: _Types, message: Message, encoding: bytes) -> bool:
-    try:
-        data = _encoded(doc, types, ())
-        return (_compressed(data, encoding, ()) if message.compressed else data) == message.data
-    except Invalid:
-        return False
-
-
 # --- replies ------------------------------------------------------------------------------------------
 
 
@@ -298,14 +135,16 @@ def reply(given: Call, files: Files, context: Context, asked: Request | None) ->
     said = status.Status() if given.status is None else status.read(given.status, context.schema, "status")
     ends = _ends(given, said)
     only = _trailers_only(given, said)
-    types = _Types(open=True) if asked is None else _types(context, asked.target, output=True)
+    types = (
+        envelopes.Types(open=True) if asked is None else envelopes.types_of(context, asked.target, output=True)
+    )
     if only:
         return _only_trailers(given, _closing(given, said), ends, asked)
     block = _block(given.metadata, _ANSWER, given.version, "metadata")
     kind = view.kind(block)
     if kind is None:
         raise Invalid(("metadata",), "the content-type of a reply is application/grpc or one of its forms")
-    made = _messages(given, types, view.encoding(block), files)
+    made = envelopes.read(given.message, given.messages, types, view.encoding(block), files)
     trailers = heads.build(given.trailers, _closing(given, said), "trailers")
     trailers = heads.lowered(trailers) if given.version == "2" else trailers
     count = _count(asked)
@@ -370,7 +209,7 @@ def _ends(given: Call, said: status.Status) -> Doc:
     return status.END if talks else None
 
 
-def _ends_on(ends: Doc, made: Sequence[_Given], count: int) -> int:
+def _ends_on(ends: Doc, made: Sequence[envelopes.Given], count: int) -> int:
     if ends is None:
         return -1
     last = _part(ends, count, ("status", "on"))
@@ -382,7 +221,7 @@ def _ends_on(ends: Doc, made: Sequence[_Given], count: int) -> int:
 
 def _part(doc: Doc, count: int, at: tuple[str | int, ...]) -> int:
     """The number of a part of a conversation: 0 its beginning, `end` one more than it has messages."""
-    most = count + 1 if count >= 0 else MAX_MESSAGES + 1
+    most = count + 1 if count >= 0 else envelopes.MAX_MESSAGES + 1
     if doc == status.END:
         return most
     if not isinstance(doc, int) or isinstance(doc, bool) or doc < 0:
@@ -392,7 +231,7 @@ def _part(doc: Doc, count: int, at: tuple[str | int, ...]) -> int:
     return doc
 
 
-def _chunks(given: Call, made: Sequence[_Given], body: bytes, count: int) -> tuple[Chunk, ...]:
+def _chunks(given: Call, made: Sequence[envelopes.Given], body: bytes, count: int) -> tuple[Chunk, ...]:
     if given.chunks is not None:
         if any(one.timed for one in made):
             raise Invalid(("chunks",), "give the times either here or with the messages")
@@ -473,9 +312,9 @@ def _bare(code: Doc) -> Doc:
 def _show_answer(
     message: Reply, held: Body, kind: Kind, files: bodies.FileMap, context: Context, asked: Request | None
 ) -> dict[str, Doc]:
-    types = _Types() if asked is None else _types(context, asked.target, output=True)
+    types = envelopes.Types() if asked is None else envelopes.types_of(context, asked.target, output=True)
     encoding = view.encoding(message.block)
-    given = [_show_message(one, types, kind, encoding, files) for one in held.messages]
+    given = [envelopes.show(one, types, kind, encoding, files) for one in held.messages]
     shown = _show_metadata(message.block, _ANSWER)
     sizes = [HEAD + len(one.data) for one in held.messages]
     if not message.chunks:

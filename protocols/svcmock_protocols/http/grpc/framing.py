@@ -60,10 +60,8 @@ class Reader:
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that `data` completes. Raises GrpcError."""
-        if not self._buffer:
-            size = len(data) - HEAD
-            if 0 <= size <= self._limit and data[0] < 2 and int.from_bytes(data[1:HEAD]) == size:
-                return [Message(data[HEAD:], data[0] == 1)]
+        if not self._buffer and (message := _single(data, self._limit)) is not None:
+            return [message]
         self._buffer += data
         if len(self._buffer) < self._need:
             return []
@@ -91,6 +89,14 @@ class Reader:
             raise _cut_short()
 
 
+def _single(data: bytes, limit: int) -> Message | None:
+    """What `data` holds if it is exactly one message, as nearly always."""
+    size = len(data) - HEAD
+    if 0 <= size <= limit and data[0] < 2 and int.from_bytes(data[1:HEAD]) == size:
+        return Message(data[HEAD:], data[0] == 1)
+    return None
+
+
 def _size(flag: int, size: int, limit: int) -> int:
     """The length of a message, once its head is found to be in order."""
     if flag > 1:
@@ -106,6 +112,9 @@ def _cut_short() -> GrpcError:
 
 def split(body: bytes, limit: int = MAX_MESSAGE) -> tuple[Message, ...]:
     """The messages of a whole body. Raises GrpcError."""
+    message = _single(body, limit)
+    if message is not None:
+        return (message,)
     reader = Reader(limit)
     made = reader.feed(body)
     reader.end()

@@ -16,8 +16,8 @@ from svcmock_protocols.http.grpc import codes
 from svcmock_protocols.http.grpc.answers import check, status_reply
 from svcmock_protocols.http.grpc.call import Call
 from svcmock_protocols.http.grpc.framing import GrpcError
-from svcmock_protocols.http.grpc.services import BUILTIN, builtin
-from svcmock_protocols.http.grpc.view import max_message, status_of
+from svcmock_protocols.http.grpc.services import BUILTIN, HEALTH, builtin
+from svcmock_protocols.http.grpc.view import kind, max_message, status_of
 from svcmock_protocols.http.h2 import frames
 from svcmock_protocols.http.h2.heads import Opening, trailer_block
 from svcmock_protocols.http.h2.hpack import Fields, encode
@@ -30,6 +30,8 @@ from svcmock_protocols.http.sending import refused
 
 DEADLINE: Final = "deadline"
 """First part of the token of a Wake at a client's deadline; the second is the stream's number."""
+_WHOLE: Final = frozenset(path for path in BUILTIN if path.startswith(f"/{HEALTH}/"))
+"""Methods that take one message, whether or not there is a schema to say so."""
 _CONTINUE: Final = encode([(b":status", b"100")])
 
 
@@ -68,14 +70,13 @@ class Answering:
             self._ask_part(stream, stream.call, outs)
 
     def _call(self, request: Request) -> Call | None:
-        """None for a call that is no conversation: by the schema its method takes, or gives, one message."""
-        path, schema = request.target.decode("latin-1"), self._context.schema
+        """None for a call that is no conversation: its method takes, or gives, one message."""
+        path, schema = _path(request), self._context.schema
         method = None if schema is None else schema.methods.get(path)
-        own = path in BUILTIN
-        both = method is not None and method.client_streaming and method.server_streaming and not own
-        if not (both or method is None or own):
+        both = method is not None and method.client_streaming and method.server_streaming
+        if not both and (method is not None or path in _WHOLE):
             return None
-        return Call(request, self._context, self._limit, known=both)
+        return Call(request, self._context, self._limit, known=both and not _own(request))
 
     def body(self, stream: Stream, payload: bytes, outs: list[Out], *, ends: bool) -> None:
         """Some bytes of a request's body. Raises Malformed."""
@@ -129,7 +130,7 @@ class Answering:
             elif stream.gauge is not None:
                 stream.gauge.end()
         stream.asked = True
-        outs.append(Ask(stream.id, request, len(request.block) + stream.got))
+        outs.append(Ask(stream.id, request, len(request.block) + stream.got, _own(request)))
 
     def _ask_part(self, stream: Stream, call: Call, outs: list[Out]) -> None:
         """Raises GrpcError where all is asked for, and is not in order."""
@@ -149,19 +150,23 @@ class Answering:
     # --- the reply ---
 
     def answered(self, stream: Stream, ask: Ask, reply: Reply | None, outs: list[Out]) -> None:
-        """The reply to what was asked; None for a part of a call that nothing answers."""
+        """The reply to what was asked; None for a call, or a part of one, that no route answers."""
         stream.asked = False
+        if stream.call is not None and ask.optional and reply is not None and not _converses(reply):
+            reply = None
+        if reply is None:
+            reply = builtin(ask.request, self._context)
+        if reply is None and not ask.request.said:
+            reply = status_reply(codes.UNIMPLEMENTED, "no route answers this call")
         if stream.call is not None:
             self._part_answered(stream, stream.call, ask.request, reply, outs)
         elif reply is not None:
-            self.sender.queue(stream, prepare(reply, stream.opening))
+            self.sender.queue(stream, prepare(reply, stream.opening), ends=not reply.more)
             self._pump(stream, outs)
 
     def _part_answered(
         self, stream: Stream, call: Call, asked: Request, reply: Reply | None, outs: list[Out]
     ) -> None:
-        if reply is None:
-            reply = builtin(asked, self._context)
         call.answered(reply)
         if not call.on_trial:
             stream.give_up_body()
@@ -231,7 +236,8 @@ class Answering:
     def refuse(self, stream: Stream, status: int, why: str, outs: list[Out]) -> None:
         """Answer a request that cannot be served; its stream ends."""
         if stream.opening.grpc:
-            self._end_with(stream, codes.from_http(status), why, outs)
+            code = codes.RESOURCE_EXHAUSTED if status == 413 else codes.from_http(status)
+            self._end_with(stream, code, why, outs)
         else:
             self._say(stream, refused(status, why), outs)
 
@@ -248,6 +254,23 @@ class Answering:
         self._pump(stream, outs)
 
 
+def _path(request: Request) -> str:
+    return request.target.decode("latin-1")
+
+
+def _own(request: Request) -> bool:
+    """Whether a call is answered here where no route does."""
+    if _path(request) not in BUILTIN:
+        return False
+    said = kind(request.block)
+    return said is not None and not said.web and not said.codec
+
+
+def _converses(reply: Reply) -> bool:
+    """Whether a reply is part of a conversation; any other answers messages, not a beginning or an end."""
+    return reply.more or reply.ends_on >= 0
+
+
 def _goes_on(reply: Reply) -> bool:
     """Whether a call goes on after this answer to a part of it."""
-    return reply.more or (reply.ends_on < 0 and status_of(reply) in (None, codes.OK))
+    return reply.more or (not _converses(reply) and status_of(reply) in (None, codes.OK))

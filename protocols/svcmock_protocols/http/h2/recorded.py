@@ -28,6 +28,7 @@ from svcmock_protocols.http.watched import Body, Cuts
 _HOMEWARD: Final = frozenset({b"location", b"content-location"})
 _ENOUGH: Final = frozenset({frames.NO_ERROR, frames.CANCEL})
 """With what a stream is reset that nobody needs any more."""
+_CONNECT: Final = (b":method", b"CONNECT")
 _STATUS = re.compile(rb"[1-9][0-9]{2}")
 _LENGTH = re.compile(rb"[0-9]{1,%d}" % MAX_LENGTH_DIGITS)
 
@@ -111,15 +112,16 @@ class RecordedStreams:
             self._heard(number, stream, b"", when, out)
 
     def _open(self, number: int, fields: Fields, when: When, out: list[Seen]) -> None:
+        if _CONNECT in fields:  # which may have a :protocol (RFC 8441)
+            self._exchanges.pass_over("CONNECT", out)
+            return
         try:
             opening = heads.opening(fields)
         except heads.Malformed as error:
             self._exchanges.pass_over(f"a request that is none: {error.why}", out, skipped=False)
             return
         request = opening.head.request
-        if request.method == b"CONNECT":
-            self._exchanges.pass_over("CONNECT", out)
-        elif self._exchanges.full:
+        if self._exchanges.full:
             self._exchanges.pass_over(f"more than {MAX_PENDING} requests under way", out)
         else:
             hosts = values(request.block, b"host")
@@ -133,7 +135,7 @@ class RecordedStreams:
         """A request's head as the upstream gets it."""
         upstream = self._exchanges.upstream
         instead = {b":scheme": b"https" if upstream.tls else b"http"}
-        if not upstream.preserve_host and (b":method", b"CONNECT") not in fields:
+        if not upstream.preserve_host and _CONNECT not in fields:
             instead[b":authority"] = instead[b"host"] = upstream.authority.encode()
         return tuple([(name, instead.get(name, value)) for name, value in fields])
 

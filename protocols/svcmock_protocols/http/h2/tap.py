@@ -205,6 +205,9 @@ class H2Tap:
         """These bytes mean nothing, and none after them on this connection does."""
         who = "client" if leg is self._client else "server"
         why = f"the {who}'s bytes are no HTTP/2 that can be followed: {error}"
+        code = error.code if isinstance(error, ConnectionFault) else frames.INTERNAL_ERROR
+        if leg.buffer.startswith(b"HTTP/1."):
+            why, code = "the upstream answers in HTTP/1", frames.HTTP_1_1_REQUIRED
         self._over = True
         if not (self._client.wrote or self._server.wrote or self._absent):
             self._blind = True
@@ -217,7 +220,6 @@ class H2Tap:
             self._streams.lose_all(why, out)
         else:
             self._exchanges.pass_over(why, out, skipped=False)
-        code = error.code if isinstance(error, ConnectionFault) else frames.INTERNAL_ERROR
         for side, last in ((Side.CLIENT, self._streams.last), (Side.SERVER, 0)):
             if side is Side.CLIENT or self._absent is None:
                 out.append(Forward(frames.goaway(last, code, f"svcmock: {why}"), side))

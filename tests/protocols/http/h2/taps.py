@@ -4,6 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import h2.config
@@ -26,6 +27,8 @@ CALL: Pairs = (*POST, (b"content-type", b"application/grpc"), (b"te", b"trailers
 OK: Pairs = ((b":status", b"200"),)
 CALL_OK: Pairs = (*OK, (b"content-type", b"application/grpc"))
 STATUS_OK: Pairs = ((b"grpc-status", b"0"),)
+KNOWN = SimpleNamespace(methods={"/a": None})
+"""A schema that has the one method that is called."""
 HELLO = frames.PREFACE + frames.settings({})
 WELCOME = frames.settings({})
 
@@ -104,6 +107,9 @@ def message(payload: bytes) -> bytes:
     return b"\0" + len(payload).to_bytes(4) + payload
 
 
+ONE, TWO = message(b"one"), message(b"second")
+
+
 def play(tap: Relayed, *steps: tuple[Side, bytes | None], at: float = 1.0, cut: int = 0) -> list[Seen]:
     """Feed what each side says in turn; None: it will say no more. `cut`: in pieces of so many bytes."""
     seen: list[Seen] = []
@@ -172,3 +178,17 @@ class Heard:
 def connection(*, client: bool) -> h2.connection.H2Connection:
     config = h2.config.H2Configuration(client_side=client, header_encoding=None)
     return h2.connection.H2Connection(config)
+
+
+def met(tap: Relayed | None = None) -> tuple[Relayed, Speaker, Speaker]:
+    """A connection on which both sides have said their settings."""
+    tap = tap or make()
+    play(tap, (C, HELLO), (S, WELCOME + frames.SETTINGS_ACK), (C, frames.SETTINGS_ACK))
+    return tap, Speaker(), Speaker()
+
+
+def timed(tap: Relayed, *steps: tuple[float, Side, bytes]) -> list[Seen]:
+    seen: list[Seen] = []
+    for at, side, said in steps:
+        seen += (tap.from_client if side is C else tap.from_server)(said, at)
+    return seen

@@ -1,18 +1,14 @@
 """What a recorder sees of an HTTP/2 connection: literal frames in, values out."""
 
-import base64
 import hashlib
 import random
-from types import SimpleNamespace
 
-import h2.events
-import h2.settings
 import hpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from svcmock.protocol import Began, Exchange, Inquire, Lost, Opaque, Seen, Shut, Side, Spool, Spooled, Timing
+from svcmock.protocol import Began, Exchange, Lost, Opaque, Seen, Shut, Side, Spool, Spooled, Timing
 from svcmock_protocols.http.exchanges import MAX_PENDING
 from svcmock_protocols.http.h2 import frames
 from svcmock_protocols.http.h2.tap import MAX_CONTINUATIONS
@@ -23,9 +19,12 @@ from tests.protocols.http.h2.taps import (
     CALL_OK,
     GET,
     HELLO,
+    KNOWN,
     OK,
+    ONE,
     POST,
     STATUS_OK,
+    TWO,
     WELCOME,
     C,
     Heard,
@@ -33,29 +32,21 @@ from tests.protocols.http.h2.taps import (
     Relayed,
     S,
     Speaker,
-    connection,
-    context,
     data,
     exchange,
     exchanges,
     lost,
     make,
-    message,
+    met,
     others,
     passed,
     play,
+    timed,
     token,
     unsettled,
 )
 
 SECRET = b"hunter2-hunter2"
-
-
-def met(tap: Relayed | None = None) -> tuple[Relayed, Speaker, Speaker]:
-    """A connection on which both sides have said their settings."""
-    tap = tap or make()
-    play(tap, (C, HELLO), (S, WELCOME + frames.SETTINGS_ACK), (C, frames.SETTINGS_ACK))
-    return tap, Speaker(), Speaker()
 
 
 def asked_and_told(asked: Pairs = GET, told: Pairs = OK, tap: Relayed | None = None) -> list[Seen]:
@@ -272,13 +263,6 @@ def test_frames_may_be_as_large_as_was_agreed() -> None:
 # --- time ---------------------------------------------------------------------------------------------
 
 
-def timed(tap: Relayed, *steps: tuple[float, Side, bytes]) -> list[Seen]:
-    seen: list[Seen] = []
-    for at, side, said in steps:
-        seen += (tap.from_client if side is C else tap.from_server)(said, at)
-    return seen
-
-
 def test_timing_is_from_the_first_byte_to_the_first_byte() -> None:
     tap, client, server = met()
     ask, tell = client.head(1, GET, ends=True), server.head(1, OK, ends=True)
@@ -378,6 +362,11 @@ def test_a_client_that_only_half_closes_still_gets_its_exchange() -> None:
         ((*GET, (b"a", b"1\r\nb: 2")), "a request that is none", "failed"),
         (GET[1:], "a request that is none", "failed"),
         (((b":method", b"CONNECT"), (b":authority", b"db:5432")), "CONNECT", "skipped"),
+        (
+            ((b":method", b"CONNECT"), (b":protocol", b"websocket"), (b":authority", b"db:5432"), *GET[3:]),
+            "CONNECT",
+            "skipped",
+        ),
     ],
 )
 def test_a_stream_that_is_no_exchange_passes_unrecorded(asked: Pairs, why: str, kind: str) -> None:
@@ -490,6 +479,15 @@ def test_a_fault_between_requests_is_counted() -> None:
     assert not unsettled(seen)
 
 
+def test_an_upstream_that_answers_in_http_1_is_told_as_such() -> None:
+    tap, client = make(), Speaker()
+    seen = play(tap, (C, HELLO + client.head(1, GET, ends=True)), (S, b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    gone = Heard(passed(seen, C)).frames[-1]
+    assert gone.error_code == frames.HTTP_1_1_REQUIRED
+    assert gone.additional_data == b"svcmock: the upstream answers in HTTP/1"
+    assert lost(seen) == [Lost(1, "the upstream answers in HTTP/1")]
+
+
 def test_header_blocks_without_end_are_refused() -> None:
     tap, client, _ = met()
     play(tap, (C, client.head(1, GET, ends=True)))
@@ -500,74 +498,6 @@ def test_header_blocks_without_end_are_refused() -> None:
     play(tap, (C, client.head(1, GET, ends=True)))
     seen = play(tap, (C, client.head(3, [(b"a", b"x" * 16000)] * 140)))
     assert Heard(passed(seen, C)).frames[-1].error_code == frames.ENHANCE_YOUR_CALM
-
-
-# --- how HTTP/2 begins --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", range(1, len(HELLO)))
-def test_prior_knowledge_however_it_is_cut(at: int) -> None:
-    tap = make()
-    seen = play(tap, (C, HELLO[:at]), (C, HELLO[at:]), (S, WELCOME))
-    client, server = Speaker(), Speaker()
-    seen += play(tap, (C, client.head(1, GET, ends=True)), (S, server.head(1, OK, ends=True)))
-    assert passed(seen, S).startswith(frames.PREFACE + frames.settings({2: 0}))
-    assert exchange(seen).request.target == b"/a"
-    assert not [one for one in seen if isinstance(one, Opaque)]
-
-
-H2C = (
-    b"GET /a HTTP/1.1\r\nHost: me:8081\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
-    b"HTTP2-Settings: %b\r\nAccept: */*\r\n\r\n"
-)
-SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-
-
-def h2c(values: dict[int, int]) -> bytes:
-    payload = frames.pack_settings(values.items())
-    return H2C % base64.urlsafe_b64encode(payload).rstrip(b"=")
-
-
-@pytest.mark.parametrize("cut", [0, 1, 5])
-def test_an_upgrade_to_http_2(cut: int) -> None:
-    tap, server, client = make(), Speaker(), Speaker()
-    answer = WELCOME + server.head(1, OK) + data(1, b"hi", ends=True)
-    seen = play(tap, (C, h2c({1: 65536, 5: 100_000})), (S, SWITCHING + answer), (C, HELLO), cut=cut)
-    seen += play(tap, (C, client.head(3, GET, ends=True)), (S, server.head(3, OK, ends=True)), cut=cut)
-    toned = h2c({1: 4096, 5: 100_000, 2: 0}).replace(b"me:8081", b"up:8000")
-    assert passed(seen, S).startswith(toned + frames.PREFACE + frames.settings({2: 0}))
-    assert passed(seen, C).startswith(SWITCHING + WELCOME)
-    first, second = exchanges(seen)
-    assert first.request == Request(b"GET", b"/a", block=b"Host: me:8081\r\nAccept: */*\r\n")
-    assert first.reply == Reply(200, b"", b"", b"hi", framing="chunked", version=b"2")
-    assert (second.id, second.request.version) == (2, b"2")
-
-
-def test_a_server_that_does_not_upgrade_is_recorded_as_http_1() -> None:
-    told = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-    made = exchange(play(make(), (C, h2c({3: 100})), (S, told)))
-    assert (made.reply.version, made.reply.body) == (b"1.1", b"hi")
-    assert b"h2c" in made.request.block
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        SWITCHING.replace(b"h2c", b"websocket"),
-        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    ],
-)
-def test_other_protocols_pass_unread(told: bytes) -> None:
-    seen = play(make(), (C, h2c({3: 100})), (S, told + b"\0\1"))
-    assert [type(one) for one in others(seen)] == [Began, Lost, Opaque]
-    assert passed(seen, C) == told + b"\0\1"
-
-
-def test_http_2_in_the_middle_of_a_connection_passes_unread() -> None:
-    told = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    seen = play(make(), (C, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), (S, told), (C, HELLO))
-    assert others(seen)[-1] == Opaque("HTTP/2 in the middle of an HTTP/1 connection")
-    assert passed(seen, S).endswith(HELLO)
 
 
 # --- credentials and large bodies ---------------------------------------------------------------------
@@ -603,231 +533,6 @@ def test_large_bodies_are_spooled_without_credentials() -> None:
     for name in ("request", "reply"):
         spooled = [one.data for one in seen if isinstance(one, Spool) and one.token == (1, name)]
         assert b"".join(spooled) == clean
-
-
-# --- gRPC ---------------------------------------------------------------------------------------------
-
-KNOWN = SimpleNamespace(methods={"/a": None})
-
-
-def call(*steps: tuple[float, Side, bytes | str | None], asked: Pairs = CALL) -> list[Seen]:
-    """A call of a known method. Bytes are DATA, None ends the client's side, a str is a header block."""
-    tap, client, server = met(make(schema=KNOWN))
-    seen = timed(tap, (1.0, C, client.head(1, asked)))
-    for at, side, said in steps:
-        if side is C:
-            frame = data(1, ends=True) if said is None else data(1, said)  # type: ignore[arg-type]
-            seen += tap.from_client(frame, at)
-        elif isinstance(said, str):
-            pairs = CALL_OK if said == "head" else STATUS_OK
-            seen += tap.from_server(server.head(1, pairs, ends=said != "head"), at)
-        else:
-            assert said is not None
-            seen += tap.from_server(data(1, said), at)
-    return seen
-
-
-ONE, TWO = message(b"one"), message(b"second")
-
-
-def told(seen: list[Seen]) -> tuple[tuple[Chunk, ...], int]:
-    reply = exchange(seen).reply
-    assert reply.trailers == b"grpc-status: 0\r\n"
-    return reply.chunks, reply.ends_on
-
-
-def test_a_unary_call() -> None:
-    seen = call((1, C, ONE), (1, C, None), (1.05, S, "head"), (1.06, S, TWO), (1.2, S, "status"))
-    assert told(seen) == ((), -1)
-    made = exchange(seen)
-    assert (made.request.body, made.reply.body, made.reply.framing) == (ONE, TWO, "chunked")
-    seen = call((1, C, ONE), (1, C, None), (1, S, "head"), (1.25, S, TWO), (1.3, S, "status"))
-    assert told(seen) == ((Chunk(11, 0.25),), -1)
-
-
-def test_a_server_that_streams_is_told_by_messages() -> None:
-    seen = call(
-        (1, C, ONE),
-        (1, C, None),
-        (2, S, "head"),
-        (2, S, ONE + TWO + ONE[:6]),
-        (2.001, S, ONE[6:7]),
-        (2.5, S, ONE[7:] + TWO),
-        (2.5, S, "status"),
-    )
-    assert told(seen) == ((Chunk(8), Chunk(11), Chunk(8, 0.5), Chunk(11)), -1)
-
-
-def test_a_client_that_streams() -> None:
-    seen = call((1, C, ONE), (2, C, TWO), (3, C, None), (3.5, S, "head"), (3.5, S, ONE), (3.5, S, "status"))
-    assert told(seen) == ((), -1)
-    assert exchange(seen).request.body == ONE + TWO
-
-
-def test_a_conversation() -> None:
-    seen = call(
-        (1.25, S, "head"),
-        (1.25, S, ONE),
-        (2, C, ONE[:4]),
-        (2.25, C, ONE[4:]),
-        (2.5, S, TWO),
-        (2.501, S, ONE),
-        (3, C, ONE + TWO),
-        (3, S, ONE),
-        (3.25, S, ONE),
-        (4, C, None),
-        (4.5, S, TWO),
-        (5, S, "status"),
-    )
-    chunks = (
-        Chunk(8, 0.25, 0),
-        Chunk(11, 0.25, 1),
-        Chunk(8, 0.0, 1),
-        Chunk(8, 0.0, 3),
-        Chunk(8, 0.25, 3),
-        Chunk(11, 0.5, 4),
-    )
-    assert told(seen) == (chunks, 4)
-
-
-def test_a_conversation_that_the_server_ends() -> None:
-    tap, client, server = met(make(schema=KNOWN))
-    seen = timed(
-        tap,
-        (1, C, client.head(1, CALL) + data(1, ONE)),
-        (2, S, server.head(1, CALL_OK) + data(1, TWO)),
-        (3, C, data(1, TWO + ONE[:3])),
-        (3, S, server.head(1, STATUS_OK, ends=True)),
-    )
-    assert others(seen) == [Began(1)]
-    made = exchange(timed(tap, (3, S, frames.rst_stream(1, frames.NO_ERROR))))
-    assert made.request.body == ONE + TWO
-    assert (made.reply.chunks, made.reply.ends_on) == ((Chunk(11, 1.0, 1),), 2)
-
-
-def test_a_status_in_the_head_before_the_client_has_said_anything() -> None:
-    tap, client, server = met(make(schema=KNOWN))
-    refused = (*CALL_OK, (b"grpc-status", b"16"))
-    seen = play(
-        tap, (C, client.head(1, CALL)), (S, server.head(1, refused, ends=True)), (C, data(1, ends=True))
-    )
-    reply = exchange(seen).reply
-    assert (reply.ends_on, reply.chunks, reply.trailers) == (0, (), b"")
-    assert reply.block == b"content-type: application/grpc\r\ngrpc-status: 16\r\n"
-
-
-@pytest.mark.parametrize("body", [ONE + TWO[:4], b"\x02" + ONE[1:] * 2, b"\0\xff\xff\xff\xff" + bytes(20)])
-def test_bodies_that_are_no_messages_are_recorded_as_bytes(body: bytes) -> None:
-    seen = call((1, C, ONE), (1, C, None), (1, S, "head"), (1, S, body[:6]), (2, S, body[6:]), (2, S, "status"))
-    assert told(seen) == ((Chunk(6), Chunk(len(body) - 6, 1.0)), -1)
-    seen = call((1, C, body), (1, C, None), (1, S, "head"), (1, S, ONE), (2, S, TWO), (2, S, "status"))
-    assert told(seen) == ((Chunk(8), Chunk(11, 1.0)), -1)
-    assert exchange(seen).request.body == body
-
-
-@pytest.mark.parametrize("kind", [b"application/grpc-web", b"application/grpc-web+proto", b"text/plain"])
-def test_what_is_no_grpc_is_not_cut_by_messages(kind: bytes) -> None:
-    asked = (*POST, (b"content-type", kind))
-    seen = call((1, C, ONE), (1, C, None), (1, S, "head"), (1, S, ONE + TWO), (1, S, "status"), asked=asked)
-    assert told(seen) == ((), -1)
-    assert not [one for one in seen if isinstance(one, Inquire)]
-
-
-def test_a_credential_inside_a_large_grpc_reply_is_not_recorded() -> None:
-    tap, client, server = met(make(options=Options(max_body_memory=100), schema=KNOWN))
-    large = message(b"x" * 200 + SECRET)
-    seen = play(
-        tap,
-        (C, client.head(1, (*CALL, (b"authorization", b"Bearer " + SECRET))) + data(1, ONE, ends=True)),
-        (S, server.head(1, CALL_OK) + data(1, large) + server.head(1, STATUS_OK, ends=True)),
-    )
-    assert lost(seen) == [Lost(1, "there is a credential inside a large gRPC reply", "skipped")]
-
-
-# --- what messages mean -------------------------------------------------------------------------------
-
-
-def unary(client: Speaker, server: Speaker, stream: int, path: bytes = b"/b") -> tuple[tuple[Side, bytes], ...]:
-    asked = (*CALL[:3], (b":path", path), *CALL[4:])
-    return (
-        (C, client.head(stream, asked) + data(stream, ONE, ends=True)),
-        (S, server.head(stream, CALL_OK) + data(stream, ONE) + server.head(stream, STATUS_OK, ends=True)),
-    )
-
-
-@pytest.mark.parametrize("schema", [None, KNOWN])
-def test_calls_of_unknown_methods_wait_to_be_understood(schema: object) -> None:
-    tap, client, server = met(make(schema=schema))
-    seen = play(tap, *unary(client, server, 1), *unary(client, server, 3), (C, client.head(5, GET, ends=True)))
-    assert others(seen) == [Began(1), Inquire(), Began(2), Began(3)]
-    seen = play(tap, (S, server.head(5, OK, ends=True)))
-    assert [one.id for one in exchanges(seen)] == [3]
-    assert [one.id for one in exchanges(tap.informed(context()))] == [1, 2]
-    assert [type(one) for one in others(play(tap, *unary(client, server, 7)))] == [Began, Exchange]
-
-
-def test_calls_of_known_methods_do_not_wait() -> None:
-    tap, client, server = met(make(schema=KNOWN))
-    assert [type(one) for one in others(play(tap, *unary(client, server, 1, b"/a")))] == [Began, Exchange]
-
-
-def test_nothing_waits_longer_than_its_connection() -> None:
-    tap, client, server = met()
-    play(tap, *unary(client, server, 1))
-    assert others(play(tap, (S, None))) == [Shut(C)]
-    assert [type(one) for one in others(play(tap, (C, None)))] == [Exchange, Shut]
-
-
-def test_only_so_many_calls_wait() -> None:
-    tap, client, server = met()
-    for i in range(1000):
-        seen = play(tap, *unary(client, server, 2 * i + 1))
-    assert len(exchanges(seen)) == 1000
-    assert len(exchanges(play(tap, *unary(client, server, 2001)))) == 1
-
-
-# --- without an upstream ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("when", ["before", "between", "after"])
-def test_without_an_upstream_each_request_is_answered(when: str) -> None:
-    tap, us = make(), connection(client=True)
-    us.initiate_connection()
-    us.ping(b"12345678")
-    seen = list(tap.unreachable("refused", 1.0)) if when == "before" else []
-    seen += play(tap, (C, us.data_to_send()))
-    seen += tap.unreachable("refused", 1.0) if when == "between" else []
-    us.send_headers(1, GET, end_stream=True)
-    us.send_headers(3, CALL)
-    us.send_data(3, ONE)
-    us.send_headers(5, ((b":method", b"HEAD"), *GET[1:]), end_stream=True)
-    seen += play(tap, (C, us.data_to_send()))
-    seen += tap.unreachable("refused", 1.0) if when == "after" else []
-    events = us.receive_data(passed(seen, C))
-    said = {}
-    for event in events:
-        if isinstance(event, h2.events.ResponseReceived):
-            said[event.stream_id] = dict(event.headers or ())
-    text = b"svcmock: up:8000 cannot be reached: refused"
-    assert said[1][b":status"] == said[5][b":status"] == b"502"
-    assert (said[3][b":status"], said[3][b"grpc-status"], said[3][b"grpc-message"]) == (b"200", b"14", text)
-    (body,) = [event.data for event in events if isinstance(event, h2.events.DataReceived)]
-    assert body == text + b"\n"
-    kinds = {type(event) for event in events}
-    assert {h2.events.PingAckReceived, h2.events.SettingsAcknowledged, h2.events.ConnectionTerminated} <= kinds
-    assert {one.why for one in lost(seen)} == {"the upstream cannot be reached: refused"}
-    assert not unsettled(seen)
-    assert not exchanges(seen)
-    assert play(tap, (C, None)) == [Shut(S)]
-
-
-def test_without_an_upstream_a_client_with_no_room_gets_the_status_alone() -> None:
-    tap, client = make(), Speaker()
-    said = frames.PREFACE + frames.settings({frames.INITIAL_WINDOW_SIZE: 0})
-    seen = play(tap, (C, said + client.head(1, GET, ends=True)))
-    seen += tap.unreachable("refused", 1.0)
-    heard = Heard(passed(seen, C))
-    assert heard.heads == [(1, [(b":status", b"502"), (b"content-length", b"0")])]
 
 
 # --- whatever comes, however it is cut ----------------------------------------------------------------

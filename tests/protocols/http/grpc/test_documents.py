@@ -1,7 +1,6 @@
 """gRPC calls in route files: what they look like, that nothing is lost, and what is refused."""
 
 import gzip
-import json
 
 import msgspec
 import pytest
@@ -13,34 +12,8 @@ from svcmock_protocols.http import documents, plugin
 from svcmock_protocols.http.grpc import web
 from svcmock_protocols.http.grpc.framing import Message
 from svcmock_protocols.http.messages import Chunk, Interim, Reply, Request
-from tests.protocols.http.grpc.shop import TYPE, USUAL, Files, answer, body, call, context, encoded
-
-KNOWN, BLIND = context(), context(known=False)
-TEA = encoded("Item", id=42, name="Tea")
-ID = encoded("Id", id=42)
-
-
-def request(doc, where=KNOWN, held=None):
-    return documents.request(msgspec.convert(doc, plugin.RequestDoc), Files(held), where)
-
-
-def reply(doc, where=KNOWN, asked=None, held=None):
-    return documents.reply(msgspec.convert(doc, plugin.ReplyDoc), Files(held), where, asked or call(ID))
-
-
-def shown(asked, answered, where=KNOWN):
-    made = documents.dump(asked, answered, where)
-    assert json.loads(json.dumps([made.request, made.respond])) == [made.request, made.respond]
-    return made
-
-
-def survives(asked, answered, where=KNOWN):
-    made = shown(asked, answered, where)
-    assert request(made.request, where, made.files) == asked
-    again = reply(made.respond, where, asked, made.files)
-    assert documents.same(again, answered), made.respond
-    return made
-
+from tests.protocols.http.grpc.roundtrip import BLIND, ID, KNOWN, TEA, reply, request, survives
+from tests.protocols.http.grpc.shop import TYPE, USUAL, Files, answer, body, call, encoded
 
 # --- what it looks like -------------------------------------------------------------------------------
 
@@ -195,100 +168,6 @@ def test_a_message_without_on_goes_with_the_one_before_it():
     made = reply({"messages": [{"message": {}}, {"on": 1, "message": {}}, {"message": {}}]}, asked=asked)
     assert [chunk.on for chunk in made.chunks] == [0, 1, 1]
     assert made.ends_on == 3
-
-
-def test_what_the_document_does_not_give_has_its_bytes_too():
-    padded = b"\x08\xaa\x80\x00\x12\x03Tea"
-    made = survives(call(ID), answer(padded))
-    assert made.respond == {"messages": [{"message": {"id": 42, "name": "Tea"}, "wire": {"hex": padded.hex()}}]}
-    edited = {"messages": [{"message": {"id": 43}, "wire": {"hex": padded.hex()}}]}
-    assert reply(edited).body == body(encoded("Item", id=43))
-    nothing = b"\xff\xff"
-    assert survives(call(ID), answer(nothing)).respond == {"messages": [{"wire": {"hex": "ffff"}}]}
-
-
-def test_large_messages_are_files():
-    big = encoded("Item", picture=bytes(range(256)) * 300)
-    made = survives(call(big), answer(big))
-    (name,) = made.files
-    assert made.respond == {"messages": [{"wire": {"file": name}}]}
-    assert made.files[name] == big
-
-
-def test_compressed_messages_are_readable():
-    block = TYPE + b"grpc-encoding: gzip\r\n"
-    ours = plugin.reply(
-        msgspec.convert(
-            {"metadata": [["grpc-encoding", "gzip"]], "messages": [{"message": {"id": 7}, "compressed": True}]},
-            plugin.ReplyDoc,
-        ),
-        Files(),
-        KNOWN,
-        call(ID),
-    )
-    assert survives(call(ID), ours).respond == {
-        "metadata": [["grpc-encoding", "gzip"]],
-        "messages": [{"message": {"id": 7}, "compressed": True}],
-    }
-    theirs = gzip.compress(TEA, 1, mtime=7)
-    made = survives(call(ID), answer(Message(theirs, compressed=True), TEA, block=block))
-    first = made.respond["messages"][0]
-    assert first["message"] == {"id": 42, "name": "Tea"}
-    assert first["wire"] == {"hex": theirs.hex()}
-    broken = survives(call(ID), answer(Message(b"no gzip", compressed=True), block=block))
-    assert broken.respond["messages"] == [{"wire": "no gzip", "compressed": True}]
-
-
-def test_details_are_readable():
-    from google.protobuf import any_pb2
-    from google.rpc import code_pb2, error_details_pb2, status_pb2
-
-    info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason="GONE", domain="shop", metadata={"a": "b"}))
-    wait = any_pb2.Any()
-    wait.Pack(error_details_pb2.RetryInfo(retry_delay={"seconds": 2}))
-    odd = any_pb2.Any(type_url="type.googleapis.com/no.Such", value=b"\xff")
-    whole = status_pb2.Status(code=code_pb2.NOT_FOUND, message="gone", details=[info, wait, odd])
-    value = web.encode_text_body(whole.SerializeToString(deterministic=True)).rstrip(b"=")
-    block = TYPE + b"grpc-status: 5\r\ngrpc-message: gone\r\ngrpc-status-details-bin: " + value + b"\r\n"
-    says = {
-        "status": {
-            "code": "NOT_FOUND",
-            "message": "gone",
-            "details": [
-                {
-                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                    "reason": "GONE",
-                    "domain": "shop",
-                    "metadata": {"a": "b"},
-                },
-                {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retry_delay": "2s"},
-                {"type_url": "type.googleapis.com/no.Such", "value": {"hex": "ff"}},
-            ],
-        }
-    }
-    for where in (KNOWN, BLIND):
-        assert survives(call(ID), answer(block=block, trailers=b""), where).respond == says
-    other = block.replace(b"gone\r\n", b"lost\r\n")
-    made = survives(call(ID), answer(block=other, trailers=b"")).respond
-    assert made["status"] == {"code": "NOT_FOUND", "message": "lost"}
-    assert [line[0] for line in made["trailers"]] == ["grpc-status-details-bin"]
-
-
-def test_our_types_of_details_are_googles():
-    from google.rpc import error_details_pb2
-
-    from svcmock_protocols.http.grpc import rpc
-
-    for name in rpc._TYPES:
-        outer, _, inner = name.partition(".")
-        theirs = error_details_pb2.DESCRIPTOR.message_types_by_name[outer]
-        theirs = theirs.nested_types_by_name[inner] if inner else theirs
-        ours = rpc.known()._pool.FindMessageTypeByName(f"google.rpc.{name}")
-        by_number = theirs.fields_by_number
-        for field in ours.fields:
-            assert (field.name, field.type) == (by_number[field.number].name, by_number[field.number].type)
-            assert field.is_repeated == by_number[field.number].is_repeated
 
 
 def test_grpc_web_shows_its_trailers():

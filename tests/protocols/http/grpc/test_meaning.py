@@ -1,4 +1,4 @@
-"""What tells gRPC calls apart, what predicates see of them, and the parts of conversations."""
+"""What tells gRPC calls apart, and what predicates see of them."""
 
 import gzip
 
@@ -11,8 +11,7 @@ from svcmock.protocol import Spooled
 from svcmock_protocols.http import plugin
 from svcmock_protocols.http.grpc import web
 from svcmock_protocols.http.grpc.framing import Message
-from svcmock_protocols.http.grpc.parts import chain, said_at, said_end, said_open
-from svcmock_protocols.http.messages import Chunk, Reply
+from svcmock_protocols.http.messages import Reply
 from tests.protocols.http.grpc.shop import TYPE, USUAL, answer, body, call, context, encoded, kind
 
 KNOWN, BLIND = context(), context(known=False)
@@ -225,56 +224,3 @@ def test_summaries_and_outcomes():
         plugin.outcome(Reply(200, block=b"content-type: application/grpc-web\r\n", body=framed)) == "NOT_FOUND"
     )
     assert plugin.outcome(answer(ID, more=True)) == "more"
-
-
-# --- conversations ------------------------------------------------------------------------------------
-
-ONE, TWO = encoded("Id", id=1), encoded("Id", id=2)
-SIZE = len(body(ONE))
-TALK = answer(ONE, TWO, ONE, chunks=(Chunk(SIZE, 0.0, 1), Chunk(SIZE, 0.0, 2), Chunk(SIZE, 0.5, 2)), ends_on=3)
-
-
-def test_the_parts_of_a_conversation():
-    asked = call(ONE, TWO, rpc="Watch")
-    made = list(plugin.parts(asked, TALK, KNOWN))
-    after_one = chain(b"", body(ONE), asked, KNOWN)
-    after_two = chain(after_one, body(TWO), asked, KNOWN)
-    assert [part.said for part in made] == [said_at(1, b""), said_at(2, after_one), said_end(after_two)]
-    assert [part.body for part in made] == [body(ONE), body(TWO), b""]
-    assert len({key(part) for part in (*made, asked, *plugin.parts(call(TWO, TWO), TALK, KNOWN))}) == 7
-    replies = [plugin.part(TALK, number) for number in range(3)]
-    assert [reply.body for reply in replies] == [body(ONE), body(TWO, ONE), b""]
-    assert [reply.more for reply in replies] == [True, True, False]
-    assert [reply.trailers for reply in replies] == [b"", b"", b"grpc-status: 0\r\n"]
-    assert replies[1].chunks == (Chunk(SIZE), Chunk(SIZE, 0.5))
-
-
-def test_a_conversation_may_open_with_an_answer_and_end_early():
-    asked = call(ONE, TWO, rpc="Watch")
-    early = answer(ONE, TWO, chunks=(Chunk(SIZE, 0.0, 0), Chunk(SIZE, 0.0, 1)), ends_on=1)
-    made = list(plugin.parts(asked, early, KNOWN))
-    assert [part.said for part in made] == [said_open(), said_at(1, b"")]
-    assert [plugin.part(early, number).body for number in range(2)] == [body(ONE), body(TWO)]
-    assert not plugin.part(early, 1).more
-    refused = answer(block=TYPE + b"grpc-status: 7\r\n", trailers=b"", ends_on=0)
-    assert [part.said for part in plugin.parts(asked, refused, KNOWN)] == [said_open()]
-    assert plugin.part(refused, 0).block == refused.block
-    late = replace(refused, ends_on=3)
-    assert [plugin.part(late, number).block for number in range(3)] == [b"", b"", late.block]
-
-
-def test_what_is_no_conversation_has_no_parts():
-    assert plugin.parts(call(ONE), answer(ONE), KNOWN) == ()
-    assert plugin.parts(replace(call(), body=b"odd"), TALK, KNOWN) == ()
-
-
-def test_a_chain_depends_on_what_was_meant():
-    asked = call(rpc="Watch")
-    padded = b"\x08\x81\x80\x00"
-    assert chain(b"", body(padded), asked, KNOWN) == chain(b"", body(ONE), asked, KNOWN)
-    explicit = ONE + b"\x12\0"
-    assert chain(b"", body(explicit), asked, KNOWN) == chain(b"", body(ONE), asked, KNOWN)
-    assert chain(b"", body(explicit), asked, BLIND) != chain(b"", body(ONE), asked, BLIND)
-    assert chain(chain(b"", body(ONE), asked, KNOWN), body(ONE), asked, KNOWN) != chain(
-        b"", body(ONE), asked, KNOWN
-    )
