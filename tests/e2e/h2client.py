@@ -3,6 +3,7 @@
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import h2.config
 import h2.connection
@@ -35,8 +36,15 @@ class Client:
         self.goaway: h2.events.ConnectionTerminated | None = None
         self.closed = False
         """The server has closed the connection."""
+        self._unread = b""
         self._http.initiate_connection()
         self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def ask(self, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> int:
         """Send a request; gives its stream. A body must fit into the first window."""
@@ -71,12 +79,22 @@ class Client:
             if not data:
                 self.closed = True
                 return
-            for event in self._http.receive_data(data):
-                self._on(event)
+            self._unread += data
+            while (frame := self._frame()) is not None:
+                for event in self._http.receive_data(frame):
+                    self._on(event)
             self._flush()
 
     def close(self) -> None:
         self._peer.close()
+
+    def _frame(self) -> bytes | None:
+        """The next frame, once all of it is here: each is looked at before h2 gets the next."""
+        size = 9 + int.from_bytes(self._unread[:3])
+        if len(self._unread) < max(size, 9):
+            return None
+        frame, self._unread = self._unread[:size], self._unread[size:]
+        return frame
 
     def _on(self, event: h2.events.Event) -> None:
         match event:
@@ -94,6 +112,8 @@ class Client:
                 self.answers[event.stream_id].reset = int(event.error_code)
             case h2.events.ConnectionTerminated():
                 self.goaway = event
+                # h2 takes it for the end; by RFC 9113, section 6.8, streams up to the last one named go on
+                self._http.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
 
     def _flush(self) -> None:
         try:

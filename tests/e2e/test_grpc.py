@@ -29,7 +29,7 @@ from tests.e2e.work import (
     CLIENT_STREAMS,
     GAP_MS,
     SECRET,
-    SERVER_STREAMS,
+    SILENCE,
     SLOW,
     TALKS,
     UNARY,
@@ -207,6 +207,7 @@ def test_a_talk_is_the_same_for_a_client_that_does_not_wait(
 def test_talks_in_which_nobody_waits(svcmock: Svcmock, tmp_path: Path) -> None:
     """All lines are sent at once while it is recorded, too. With and without a schema."""
     eager = {name: replace(one, turns=()) for name, one in TALKS.items()}
+    eager["silence"] = SILENCE
     for number, how in enumerate((["reflection"], [])):
         project = tmp_path / f"shop{number}"
         server, port = store_server(svcmock, *how)
@@ -217,6 +218,19 @@ def test_talks_in_which_nobody_waits(svcmock: Svcmock, tmp_path: Path) -> None:
         port = svcmock.up(project).ports["store"]
         same(told(calls.run(port, eager)), before)
         same(told(calls.arun(port, eager)), before)
+
+
+@pytest.mark.parametrize("reflected", [True, False])
+def test_a_talk_in_which_only_the_store_speaks(svcmock: Svcmock, tmp_path: Path, reflected: bool) -> None:
+    """Beside one that begins in the same way, and is recorded line by line."""
+    work = {"talk": TALKS["talk"], "silence": SILENCE}
+    server, port = store_server(svcmock, *(["reflection"] if reflected else []))
+    recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
+    before = told(calls.run(recorder.ports["store"], work))
+    server.stop()
+    assert recorder.stop()["store"]["recorded"] == len(work)
+    port = svcmock.up(tmp_path / "shop").ports["store"]
+    same(told(calls.run(port, work)), before)
 
 
 def test_compression_both_ways(svcmock: Svcmock, tmp_path: Path) -> None:
@@ -309,17 +323,16 @@ def test_a_deadline_passes_inside_a_stream(svcmock: Svcmock, tmp_path: Path) -> 
     seen = calls.run(port, {"forever": replace(watch("forever", 0), timeout=1.0)})["forever"]
     assert seen.told.code == "DEADLINE_EXCEEDED"
     assert [item.id for item in seen.told.read(watch("forever", 0))] == ["first"]
-    client = Client(port)
-    streams = [
-        client.call("/store.v1.Store/Watch", Watching(id="forever").SerializeToString(), grpc_timeout="300m"),
-        client.call("/store.v1.Store/Get", ItemRef(id="later").SerializeToString(), grpc_timeout="300m"),
-    ]
-    stream, delayed = (client.answer(one) for one in streams)
+    with Client(port) as client:
+        streams = [
+            client.call("/store.v1.Store/Watch", Watching(id="forever").SerializeToString(), grpc_timeout="300m"),
+            client.call("/store.v1.Store/Get", ItemRef(id="later").SerializeToString(), grpc_timeout="300m"),
+        ]
+        stream, delayed = (client.answer(one) for one in streams)
     assert stream.trailers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
     assert b"first" in stream.body
     assert delayed.headers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
     assert delayed.body == b""
-    client.close()
 
 
 def test_a_deadline_passes_inside_a_recorded_stream(svcmock: Svcmock, tmp_path: Path, recorded: Recorded) -> None:
@@ -328,12 +341,11 @@ def test_a_deadline_passes_inside_a_recorded_stream(svcmock: Svcmock, tmp_path: 
     graph = tmp_path / "shop/svcmock.yaml"
     graph.write_text(graph.read_text().rstrip("\n") + "\n    pace: 1000\n")
     port = svcmock.up(tmp_path / "shop").ports["store"]
-    client = Client(port)
     asked = Watching(id="slow", count=SLOW, gap=GAP_MS).SerializeToString()
-    answer = client.answer(client.call("/store.v1.Store/Watch", asked, grpc_timeout="500m"))
+    with Client(port) as client:
+        answer = client.answer(client.call("/store.v1.Store/Watch", asked, grpc_timeout="500m"))
     assert answer.trailers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
     assert len(answer.body) == 5 + int.from_bytes(answer.body[1:5]), "one message, and the next after a minute"
-    client.close()
 
 
 def test_a_stream_that_is_cancelled_harms_no_other(svcmock: Svcmock, tmp_path: Path) -> None:
@@ -555,6 +567,7 @@ def test_reflection(svcmock: Svcmock, tmp_path: Path, source: str) -> None:
         server, port = store_server(svcmock, "reflection")
         recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
         calls.run(recorder.ports["store"], {"item": WORK["item"]})
+        wait_until((tmp_path / "shop/recordings/store" / SCHEMA).is_file, lambda: recorder.process.output)
         server.stop()
         recorder.stop()
         mock = svcmock.up(tmp_path / "shop")

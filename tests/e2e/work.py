@@ -59,8 +59,9 @@ TALKS = {
     "talk": talk("one", "two", "three", turns=(1, 1, 1)),
     "talk that is answered twice": talk("twice", "once", turns=(1, 2)),
     "talk that is stopped": talk("one", "stop", turns=(1, 1)),
-    "talk of nothing": talk(),
     "talk that begins like another": talk("one", "four", turns=(1, 1)),
 }
 WORK = {**UNARY, **SERVER_STREAMS, **CLIENT_STREAMS, **TALKS}
+SILENCE = talk()
+"""The client says nothing, and the store says hello and bye."""
 SECRET = b"s3cr3t-k3y"

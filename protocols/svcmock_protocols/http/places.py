@@ -1,7 +1,7 @@
 """Where text holds credentials: in URLs, forms, JSON and multipart, as edits that replace them by tokens.
 
-Decides by the look of a text, not by parsing it: a stream of events, or a body that was cut off, is searched like
-any other. No expression here backtracks, so hostile text costs no more than its length.
+Decides by the look of a text, not by parsing it: a stream of events, or a body that was cut off, is searched as
+any other is. No expression here backtracks, so hostile text costs no more than its length.
 """
 
 import json

@@ -12,6 +12,7 @@ from svcmock.noise import Noise
 from svcmock.protocol import Blob, Context, Spooled
 from svcmock_protocols.http import coding
 from svcmock_protocols.http.canonical import address, conditions, key, present
+from svcmock_protocols.http.fields import decisive, fields
 from svcmock_protocols.http.messages import Options, Request
 from svcmock_protocols.http.noise import NOISE
 

@@ -8,23 +8,16 @@ field's type has it.
 Whatever cannot be meant is refused, with the path of the member and what was expected there.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
-from struct import Struct as Layout
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from svcmock.protocol import Doc, Invalid
 from svcmock_protocols.http.grpc import kinds, tree
 from svcmock_protocols.http.grpc.linking import found
+from svcmock_protocols.http.grpc.scalars import At, double, hint, kind, map_key, parser, string
 from svcmock_protocols.http.grpc.wellknown import parse_duration, parse_mask, parse_timestamp
 
-At: TypeAlias = tuple[str | int, ...]
-Parse: TypeAlias = Callable[[Doc, At], Any]
 Put: TypeAlias = Callable[[Any, Doc, At], None]
-
-_FLOAT: Final = Layout("<f")
-_NOT_NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class Member(NamedTuple):
@@ -80,7 +73,7 @@ class Building:
 
     def _plain(self, message: Any, doc: Doc, at: At) -> None:
         if not isinstance(doc, dict):
-            raise Invalid(at, f"expected a mapping ({message.DESCRIPTOR.full_name}), got {_kind(doc)}")
+            raise Invalid(at, f"expected a mapping ({message.DESCRIPTOR.full_name}), got {kind(doc)}")
         shape = self._shape(message.DESCRIPTOR)
         given: dict[str, str] = {}
         numbered: list[str] = []
@@ -144,7 +137,7 @@ class Building:
                 return self._member(field)
             raise Invalid(at, f"{key} extends {field.containing_type.full_name}, not {shape.name}")
         names = [member.field.name for member in shape.numbers.values()]
-        raise Invalid(at, f"{shape.name} has no field {key[:60]!r}{_hint(key, names)}")
+        raise Invalid(at, f"{shape.name} has no field {key[:60]!r}{hint(key, names)}")
 
     def _extension_by_number(self, descriptor: Any, number: int) -> Member | None:
         if not descriptor.is_extendable:
@@ -162,7 +155,7 @@ class Building:
             return Member(field, self._repeated(field), null=False)
         if field.message_type is not None:
             return Member(field, self._message(field), null)
-        parse = _parser(field)
+        parse = parser(field)
         if field.is_extension:
 
             def put(message: Any, doc: Doc, at: At) -> None:
@@ -183,11 +176,11 @@ class Building:
         return put
 
     def _repeated(self, field: Any) -> Put:
-        parse = None if field.message_type is not None else _parser(field)
+        parse = None if field.message_type is not None else parser(field)
 
         def put(message: Any, doc: Doc, at: At) -> None:
             if not isinstance(doc, list):
-                raise Invalid(at, f"expected a list ({kinds.label(field)}), got {_kind(doc)}")
+                raise Invalid(at, f"expected a list ({kinds.label(field)}), got {kind(doc)}")
             items = _get(message, field)
             for i, item in enumerate(doc):
                 if parse is None:
@@ -199,14 +192,14 @@ class Building:
 
     def _map(self, field: Any) -> Put:
         key_field, value_field = (field.message_type.fields_by_name[name] for name in ("key", "value"))
-        parse = None if value_field.message_type is not None else _parser(value_field)
+        parse = None if value_field.message_type is not None else parser(value_field)
 
         def put(message: Any, doc: Doc, at: At) -> None:
             if not isinstance(doc, dict):
-                raise Invalid(at, f"expected a mapping ({kinds.label(field)}), got {_kind(doc)}")
+                raise Invalid(at, f"expected a mapping ({kinds.label(field)}), got {kind(doc)}")
             items = _get(message, field)
             for text, value in doc.items():
-                key = _map_key(key_field, text, (*at, text))
+                key = map_key(key_field, text, (*at, text))
                 if key in items:
                     raise Invalid((*at, text), "this key is there twice")
                 if parse is None:
@@ -222,7 +215,7 @@ class Building:
         field = message.DESCRIPTOR.fields[0]
         if isinstance(doc, dict) and (field.type != kinds.BYTES or not _is_payload(doc)):
             return False
-        message.value = _parser(field)(doc, at)
+        message.value = parser(field)(doc, at)
         return True
 
     def _timestamp(self, message: Any, doc: Doc, at: At) -> bool:
@@ -248,23 +241,23 @@ class Building:
             return False
         if not isinstance(doc, str):
             raise Invalid(at, "expected field names such as `title,author.firstName`")
-        message.paths.extend(parse_mask(_string(doc, at)))
+        message.paths.extend(parse_mask(string(doc, at)))
         return True
 
     def _struct(self, message: Any, doc: Doc, at: At) -> bool:
         if self._told_by_fields(message, doc, at):
             return True
         if not isinstance(doc, dict):
-            raise Invalid(at, f"expected a mapping, got {_kind(doc)}")
+            raise Invalid(at, f"expected a mapping, got {kind(doc)}")
         for key, value in doc.items():
-            self._fill(message.fields[_string(key, (*at, key))], value, (*at, key))
+            self._fill(message.fields[string(key, (*at, key))], value, (*at, key))
         return True
 
     def _list(self, message: Any, doc: Doc, at: At) -> bool:
         if self._told_by_fields(message, doc, at):
             return True
         if not isinstance(doc, list):
-            raise Invalid(at, f"expected a list, got {_kind(doc)}")
+            raise Invalid(at, f"expected a list, got {kind(doc)}")
         for i, item in enumerate(doc):
             self._fill(message.values.add(), item, (*at, i))
         return True
@@ -277,9 +270,9 @@ class Building:
         elif isinstance(doc, bool):
             message.bool_value = doc
         elif isinstance(doc, int | float):
-            message.number_value = _double(doc, at)
+            message.number_value = double(doc, at)
         elif isinstance(doc, str):
-            message.string_value = _string(doc, at)
+            message.string_value = string(doc, at)
         elif isinstance(doc, list):
             message.list_value.SetInParent()
             self._fill(message.list_value, doc, at)
@@ -297,7 +290,7 @@ class Building:
     def _any(self, message: Any, doc: Doc, at: At) -> bool:
         if not isinstance(doc, dict) or "@type" not in doc:
             return False
-        url = _string(doc["@type"], (*at, "@type"))
+        url = string(doc["@type"], (*at, "@type"))
         rest = {key: value for key, value in doc.items() if key != "@type"}
         name = url.rpartition("/")[2]
         message.type_url = url
@@ -362,159 +355,5 @@ def _is_closed(field: Any) -> bool:
     return field.enum_type is not None and bool(field.enum_type.is_closed)
 
 
-# --- single values ------------------------------------------------------------------------------------
-
-
-def _parser(field: Any) -> Parse:
-    if field.enum_type is not None:
-        return _enum(field.enum_type)
-    if field.type in kinds.INTEGERS:
-        return _integer(kinds.NAMES[field.type], *kinds.INTEGERS[field.type])
-    return _PARSERS[field.type]
-
-
-def _integer(name: str, low: int, high: int) -> Parse:
-    def parse(doc: Doc, at: At) -> int:
-        value = _whole(doc)
-        if value is None:
-            raise Invalid(at, f"expected a whole number ({name}), got {_kind(doc)}")
-        if not low <= value <= high:
-            raise Invalid(at, f"expected a number from {low} to {high} ({name}), got {_brief(doc)}")
-        return value
-
-    return parse
-
-
-def _whole(doc: Doc) -> int | None:
-    """The whole number that a number or the text of one is."""
-    if isinstance(doc, bool):
-        return None
-    if isinstance(doc, int):
-        return doc
-    if isinstance(doc, float):
-        return int(doc) if doc.is_integer() else None
-    if not isinstance(doc, str) or len(doc) > 24:
-        return None
-    digits = doc.removeprefix("-")
-    return int(doc) if digits.isascii() and digits.isdigit() else None
-
-
-def _enum(enum: Any) -> Parse:
-    numbers = {value.name: value.number for value in enum.values}
-
-    def parse(doc: Doc, at: At) -> int:
-        number = numbers.get(doc) if isinstance(doc, str) else None
-        if number is None:
-            number = _whole(doc)
-        if number is None:
-            got = f"has no value {_brief(doc)}{_hint(doc, numbers)}" if isinstance(doc, str) else ""
-            raise Invalid(at, f"{enum.full_name} {got or f'takes a name or a number, not {_kind(doc)}'}")
-        if not -(2**31) <= number < 2**31 or (enum.is_closed and number not in numbers.values()):
-            raise Invalid(at, f"{enum.full_name} has no value {number}")
-        return number
-
-    return parse
-
-
-def _bool(doc: Doc, at: At) -> bool:
-    if not isinstance(doc, bool):
-        raise Invalid(at, f"expected true or false, got {_kind(doc)}")
-    return doc
-
-
-def _string(doc: Doc, at: At) -> str:
-    if not isinstance(doc, str):
-        raise Invalid(at, f"expected text, got {_kind(doc)}")
-    try:
-        doc.encode()
-    except UnicodeEncodeError:
-        raise Invalid(at, "a lone surrogate, which JSON can name, has no bytes") from None
-    return doc
-
-
-def _double(doc: Doc, at: At) -> float:
-    value = _number(doc)
-    if value is None:
-        raise Invalid(at, f"expected a number, got {_kind(doc)}")
-    try:
-        made = float(value)
-    except OverflowError:
-        made = math.nan
-    if isinstance(value, int) and made != value:
-        raise Invalid(at, f"{_brief(doc)} cannot be told apart from its neighbours as a double")
-    return made
-
-
-def _float(doc: Doc, at: At) -> float:
-    value = _double(doc, at)
-    if math.isfinite(value):
-        try:
-            _FLOAT.pack(value)
-        except OverflowError:
-            raise Invalid(at, f"{_brief(doc)} does not fit in a float") from None
-    return value
-
-
-def _number(doc: Doc) -> int | float | None:
-    if isinstance(doc, int | float) and not isinstance(doc, bool):
-        return doc
-    if not isinstance(doc, str) or len(doc) > 40:
-        return None
-    if doc in _NOT_NUMBERS:
-        return _NOT_NUMBERS[doc]
-    try:
-        value = float(doc)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _bytes(doc: Doc, at: At) -> bytes:
-    return tree.payload(doc, at)
-
-
-_PARSERS: Final[dict[int, Parse]] = {
-    kinds.BOOL: _bool,
-    kinds.BYTES: _bytes,
-    kinds.DOUBLE: _double,
-    kinds.FLOAT: _float,
-    kinds.STRING: _string,
-}
-
-
-def _map_key(field: Any, text: str, at: At) -> Any:
-    if field.type != kinds.BOOL:
-        return _parser(field)(text, at)
-    if text not in ("true", "false"):
-        raise Invalid(at, f"expected true or false, got {text[:40]!r}")
-    return text == "true"
-
-
 def _is_payload(doc: dict[str, Doc]) -> bool:
     return len(doc) == 1 and not doc.keys().isdisjoint(("hex", "base64", "file"))
-
-
-def _kind(doc: Doc) -> str:
-    """What a document is, in a person's words."""
-    if isinstance(doc, str):
-        return f"the text {_brief(doc)}"
-    if isinstance(doc, dict | list):
-        return "a mapping" if isinstance(doc, dict) else "a list"
-    if doc is None or isinstance(doc, bool):
-        return "null" if doc is None else str(doc).lower()
-    return _brief(doc)
-
-
-def _brief(doc: Doc) -> str:
-    if isinstance(doc, int) and abs(doc) >= 1 << 128:
-        return "a far larger one"
-    text = repr(doc)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _hint(name: str, names: Iterable[str]) -> str:
-    known = list(names)
-    near = get_close_matches(name[:60], known, 1) or get_close_matches(name[:60].lower(), known, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else ""

@@ -56,6 +56,10 @@ class Opening(Struct, frozen=True):
     plain: bool = False
 
 
+UNREAD: Final = Opening(RequestHead(Request(b"", b"", b"2")))
+"""Stands for a head that could not be read."""
+
+
 def opening(fields: Fields) -> Opening:
     """The head that a header list makes. Raises Malformed."""
     pseudo: dict[bytes, bytes] = {}

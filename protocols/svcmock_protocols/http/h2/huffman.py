@@ -9,8 +9,8 @@ ones, with which every longer one begins. As the end of a DEFLATE block, it make
 decodes, in half the time a table walked in Python takes for 40 characters, and in a tenth for 400:
 
     zlib gets    empty blocks up to a whole byte │ a block that has this code │ the string │ fifteen ones
-    it stops     at fifteen ones: where the padding begins, if the string is well-formed;
-                 earlier or later if there is a rare symbol or an error: then we go code by code
+    it stops     at fifteen ones: where the padding begins, if the string is well-formed,
+                 earlier or later if there is a rare symbol or an error; then such a table is walked
 """
 
 import zlib

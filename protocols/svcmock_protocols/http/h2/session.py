@@ -21,12 +21,12 @@ from svcmock_protocols.http.h2.blocks import Block, Blocks
 from svcmock_protocols.http.h2.calm import RESTED, Calm
 from svcmock_protocols.http.h2.credit import CREDIT, STREAM_CREDIT, Credit
 from svcmock_protocols.http.h2.frames import ConnectionFault, StreamFault
-from svcmock_protocols.http.h2.heads import Malformed, Opening
+from svcmock_protocols.http.h2.heads import UNREAD, Malformed, Opening
 from svcmock_protocols.http.h2.hpack import ListTooLarge
 from svcmock_protocols.http.h2.numbers import Numbers
 from svcmock_protocols.http.h2.replies import prepare
 from svcmock_protocols.http.h2.stream import Stream
-from svcmock_protocols.http.messages import Options, Reply, Request
+from svcmock_protocols.http.messages import Options, Reply
 
 MAX_STREAMS: Final = 1000
 """Streams that a client may have open: SETTINGS_MAX_CONCURRENT_STREAMS. nginx has 128, grpcio no limit."""
@@ -271,7 +271,7 @@ class Http2Session:
         streams = self._streams
         if len(streams) >= MAX_STREAMS:
             raise StreamFault(ident, frames.REFUSED_STREAM, "too many streams")
-        stream = Stream(ident, known or _UNREAD, self._sender.first_window, STREAM_CREDIT)
+        stream = Stream(ident, known or UNREAD, self._sender.first_window, STREAM_CREDIT)
         stream.ended = ends
         if known is None:
             streams[ident] = stream
@@ -448,7 +448,3 @@ class Http2Session:
     def _goaway(self, code: int, why: str) -> Send:
         self._promised = min(self._promised, self._numbers.last)  # section 6.8: it never grows
         return Send(frames.goaway(self._promised, code, why))
-
-
-_UNREAD: Final = Opening(RequestHead(Request(b"", b"", b"2")))
-"""Stands for a head that could not be read."""

@@ -25,14 +25,16 @@ Item: TypeAlias = (
 end."""
 
 END: Final = ("end", None)
+BATCH: Final = 128 * 1024
+"""Bytes of a large body that are looked at together: DATA frames are small, and each look costs."""
 
 
 class Stream:
     """A stream that is open, or half-closed by its client."""
 
     __slots__ = (
-        *("asked", "body", "call", "credit", "ended", "first", "gauge", "got", "headed", "id", "opening"),
-        *("outbox", "paused", "replied", "timed", "trailers", "waited", "window"),
+        *("asked", "batch", "body", "call", "credit", "ended", "first", "gauge", "got", "headed", "id"),
+        *("opening", "outbox", "paused", "replied", "timed", "trailers", "waited", "window"),
     )
 
     def __init__(self, ident: int, opening: Opening, window: int, credit: int) -> None:
@@ -48,6 +50,8 @@ class Stream:
         """The body, while it is a single piece."""
         self.body: Body | None = None
         """The body, once it has come in more pieces."""
+        self.batch: bytearray
+        """The last of them, which are looked at together."""
         self.gauge: Gauge | None = None
         """Of the messages of a gRPC call, in such a body."""
         self.call: Call | None = None
@@ -80,6 +84,7 @@ class Stream:
         """The body, once all of it has come."""
         if self.body is None:
             return self.first
+        self.body.add(bytes(self.batch))
         body, _ = self.body.end()  # what it would spool is not kept: the digest is all that decides
         return body
 
@@ -101,11 +106,14 @@ class Stream:
             if not payload:
                 return
             self.body = request_body(self.id, self.opening.head.request, options, token)
-            self.body.add(self.first)
+            self.batch, self.first = bytearray(self.first), b""
             if self.opening.grpc and self.call is None:
                 self.gauge = Gauge(options.max_message)
-                self.gauge.feed(self.first)
-        self.body.add(payload)
+                self.gauge.feed(bytes(self.batch))
+        self.batch += payload
+        if len(self.batch) >= BATCH:
+            self.body.add(bytes(self.batch))
+            self.batch.clear()
         if self.gauge is not None:
             self.gauge.feed(payload)
 

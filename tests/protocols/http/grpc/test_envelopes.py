@@ -27,14 +27,8 @@ def test_large_messages_are_files():
 
 def test_compressed_messages_are_readable():
     block = TYPE + b"grpc-encoding: gzip\r\n"
-    ours = plugin.reply(
-        msgspec.convert(
-            {"metadata": [["grpc-encoding", "gzip"]], "messages": [{"message": {"id": 7}, "compressed": True}]},
-            plugin.ReplyDoc,
-        ),
-        Files(),
-        KNOWN,
-        call(ID),
+    ours = reply(
+        {"metadata": [["grpc-encoding", "gzip"]], "messages": [{"message": {"id": 7}, "compressed": True}]}
     )
     assert survives(call(ID), ours).respond == {
         "metadata": [["grpc-encoding", "gzip"]],

@@ -28,7 +28,9 @@ NATIVE = Reply(
 
 
 def asked(kind: bytes, accept: bytes = b"") -> Request:
-    return Request(b"POST", b"/s.S/M", block=b"content-type: %b\r\ngrpc-accept-encoding: %b\r\n" % (kind, accept))
+    return Request(
+        b"POST", b"/s.S/M", block=b"content-type: %b\r\ngrpc-accept-encoding: %b\r\n" % (kind, accept)
+    )
 
 
 def web(body: bytes, kind: bytes = WEB) -> Reply:
@@ -62,8 +64,14 @@ def test_every_client_gets_every_reply(reply: Reply, kind: bytes) -> None:
         assert body == NATIVE.body
         assert made.trailers.lower() == b"grpc-status: 0\r\nx: y\r\n"
     else:
-        plain = body if kind == WEB else b"".join(base64.b64decode(part + b"==") for part in body.split(b"=") if part)
-        assert plain.startswith(message(b"one") + message(b"two") + message(b"grpc-status: 0\r\nx: Y\r\n", 0x80))
+        plain = (
+            body
+            if kind == WEB
+            else b"".join(base64.b64decode(part + b"==") for part in body.split(b"=") if part)
+        )
+        assert plain.startswith(
+            message(b"one") + message(b"two") + message(b"grpc-status: 0\r\nx: Y\r\n", 0x80)
+        )
         assert made.trailers == b""
     assert made.head == b""
 
@@ -86,7 +94,9 @@ def test_chunks_that_do_not_cover_the_body() -> None:
 
 
 def test_a_status_alone_stays_in_the_head() -> None:
-    only = Reply(200, block=b"content-type: application/grpc\r\ngrpc-status: 5\r\n", framing="chunked", version=b"2")
+    only = Reply(
+        200, block=b"content-type: application/grpc\r\ngrpc-status: 5\r\n", framing="chunked", version=b"2"
+    )
     made = fitted(only, asked(WEB))
     assert made.block == b"content-type: %b\r\ngrpc-status: 5\r\n" % WEB
     assert made.body == b""
@@ -100,7 +110,8 @@ PACKED = replace(
 
 
 @pytest.mark.parametrize(
-    ("accept", "plain"), [(b"", True), (b"identity, deflate", True), (b"identity, gzip", False), (b"gzip", False)]
+    ("accept", "plain"),
+    [(b"", True), (b"identity, deflate", True), (b"identity, gzip", False), (b"gzip", False)],
 )
 def test_a_client_gets_an_encoding_that_it_takes(accept: bytes, plain: bool) -> None:
     made = fitted(PACKED, asked(GRPC, accept))
@@ -177,7 +188,9 @@ def test_one_connection_may_carry_all_kinds() -> None:
     client = Client(make(), lambda request: None if request.said else NATIVE)
     got = []
     for stream, kind in ((1, GRPC), (3, WEB), (5, GRPC), (7, TEXT), (9, WEB)):
-        head = frames.header_block(stream, block(*fields(b"POST", b"/s.S/M", (b"content-type", kind))), ends=False)
+        head = frames.header_block(
+            stream, block(*fields(b"POST", b"/s.S/M", (b"content-type", kind))), ends=False
+        )
         got.append(client.send(head, data(stream, message(b"a"), ends=True)))
     assert [len(told) for told in got] == [3, 2, 3, 2, 2]
     assert "content-type application/grpc," in got[2][0]

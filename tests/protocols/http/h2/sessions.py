@@ -186,7 +186,7 @@ def _shown(payload: bytes) -> str:
 
 
 class Client:
-    """Sends to one session, and answers what it asks: at once with `answer`, or with `reply` where that is None."""
+    """Sends to a session, and answers what it asks: at once with `answer`, or by `reply` where that is None."""
 
     def __init__(
         self,

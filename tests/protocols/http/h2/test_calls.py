@@ -1,7 +1,7 @@
 """gRPC calls on HTTP/2: whole ones, conversations, deadlines, and clients that break the rules."""
 
 import gzip
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,10 +24,12 @@ class Schema:
 
     digest = b"x"
     services = ("shop.Catalog",)
-    methods = {
+    methods: ClassVar = {
         "/shop.Catalog/Get": Method("/shop.Catalog/Get", "A", "B"),
         "/shop.Catalog/List": Method("/shop.Catalog/List", "A", "B", server_streaming=True),
-        "/shop.Catalog/Chat": Method("/shop.Catalog/Chat", "A", "B", client_streaming=True, server_streaming=True),
+        "/shop.Catalog/Chat": Method(
+            "/shop.Catalog/Chat", "A", "B", client_streaming=True, server_streaming=True
+        ),
     }
 
     def canonical(self, _name: str | None, message: bytes) -> str:
@@ -64,7 +66,7 @@ def asked(client: Client) -> list[tuple[bytes, bytes, bool]]:
 def status(word: str) -> str:
     """The number of a Trailers-Only reply."""
     assert word.startswith("headers 1 end [:status 200, content-type application/grpc, grpc-status ")
-    return word.split("grpc-status ")[1].split(",")[0].rstrip("]")
+    return word.split("grpc-status ")[1].split(",", maxsplit=1)[0].rstrip("]")
 
 
 # --- calls that are asked for as a whole --------------------------------------------------------------
@@ -77,7 +79,13 @@ def test_a_method_of_the_schema_that_is_no_conversation_is_asked_for_as_a_whole(
     (ask,) = [out for out in outs if isinstance(out, Ask)]
     assert ask == Ask(
         1,
-        Request(b"POST", path, b"2", b"host: shop\r\ncontent-type: application/grpc\r\nte: trailers\r\n", message(b"ab")),
+        Request(
+            b"POST",
+            path,
+            b"2",
+            b"host: shop\r\ncontent-type: application/grpc\r\nte: trailers\r\n",
+            message(b"ab"),
+        ),
         ask.size,
     )
     told = words(b"".join([out.data for out in outs if isinstance(out, Send)]))
@@ -93,7 +101,11 @@ def test_a_method_that_no_schema_knows_is_asked_for_on_trial_first() -> None:
 
     sent = START + call(1, UNKNOWN) + data(1, message(b"a") + message(b"b")) + data(1, ends=True)
     outs = check_session_splits(make, sent, answer)
-    asks = [(out.request.said.partition(b" ")[0], out.request.body, out.optional) for out in outs if isinstance(out, Ask)]
+    asks = [
+        (out.request.said.partition(b" ")[0], out.request.body, out.optional)
+        for out in outs
+        if isinstance(out, Ask)
+    ]
     assert asks == [
         (b"open", b"", True), (b"1", message(b"a"), True), (b"2", message(b"b"), True),
         (b"", message(b"a") + message(b"b"), False),
@@ -120,7 +132,11 @@ def test_a_client_of_http_gets_the_call_s_reply_as_it_was() -> None:
 
 def test_what_is_no_call_by_its_method_or_type() -> None:
     client = Client(make(), answer=None)
-    client.send(frames.header_block(1, block((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), GRPC), ends=True))
+    client.send(
+        frames.header_block(
+            1, block((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), GRPC), ends=True
+        )
+    )
     client.send(post(3, (b"content-type", b"application/grpcx")), data(3, ends=True))
     assert [ask.request.said for ask in client.asks] == [b"", b""]
     assert not any(ask.optional for ask in client.asks)
@@ -204,7 +220,9 @@ def test_a_route_that_is_no_conversation_does_not_answer_what_is_asked_on_trial(
 
 
 def test_a_part_that_fails_ends_the_call_and_stops_the_client() -> None:
-    missed = Reply(200, block=b"content-type: application/grpc\r\ngrpc-status: 12\r\n", framing="chunked", version=b"2")
+    missed = Reply(
+        200, block=b"content-type: application/grpc\r\ngrpc-status: 12\r\n", framing="chunked", version=b"2"
+    )
     client = Client(make(SCHEMA), lambda request: None if request.said == b"open" else missed)
     client.send(call(1, CHAT))
     told = client.send(data(1, message(b"a")))
@@ -214,7 +232,9 @@ def test_a_part_that_fails_ends_the_call_and_stops_the_client() -> None:
 
 
 def test_a_part_that_fails_after_a_message_has_its_status_in_trailers() -> None:
-    missed = Reply(200, block=b"content-type: application/grpc\r\ngrpc-status: 12\r\n", framing="chunked", version=b"2")
+    missed = Reply(
+        200, block=b"content-type: application/grpc\r\ngrpc-status: 12\r\n", framing="chunked", version=b"2"
+    )
     client = Client(make(SCHEMA), lambda request: missed if request.said[:1] == b"2" else OK)
     client.send(call(1, CHAT), data(1, message(b"a")))
     told = client.send(data(1, message(b"b"), ends=True))
@@ -241,7 +261,9 @@ def test_what_waits_for_an_answer_is_bounded_by_the_stream_s_window() -> None:
     client.reply(None)
     told: list[str] = []
     while not told:
-        told = client.reply(Reply(200, block=OK.block, body=b"", framing="chunked", version=b"2", more=True))[:1]
+        told = client.reply(Reply(200, block=OK.block, body=b"", framing="chunked", version=b"2", more=True))[
+            :1
+        ]
     assert client.send(frames.rst_stream(1, 8)) == []
 
 

@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from functools import _lru_cache_wrapper
 
 import pytest
 from hpack import Decoder as Oracle
@@ -14,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from svcmock_protocols.http.credentials import HEADERS
+from svcmock_protocols.http.h2 import hpack
 from svcmock_protocols.http.h2.hpack import Decoder, Fields, HpackError, ListTooLarge, encode
 from svcmock_protocols.http.h2.hpack_static import STATIC_TABLE
 from tests.protocols.conformance import check_decoder, mutate
@@ -539,6 +541,29 @@ def test_it_does_not_remember_without_bounds() -> None:
         with pytest.raises(ListTooLarge):
             decoder.decode(b"\x82" * 201)
     assert b"\x82" * 201 not in decoder._memo
+
+
+@pytest.mark.parametrize(
+    ("memo", "use", "most"),
+    [
+        (
+            hpack._remembered_string,
+            lambda size: Decoder().decode(b"\x00\x00" + coded(b"\x00" * size)),
+            1024 // 5 * 5,
+        ),
+        (hpack._known_field, lambda size: encode([(b"a" * (size - 1), b"b")]), 256),
+        (hpack._known_name, lambda size: encode([(b"a" * size, b"b" * 1000)]), 64),
+    ],
+)
+def test_what_all_connections_share_is_bounded(
+    memo: "_lru_cache_wrapper[object]", use: Callable[[int], object], most: int
+) -> None:
+    assert (memo.cache_info().maxsize or UNLIMITED) <= 1024
+    memo.cache_clear()
+    use(most + 5)
+    assert memo.cache_info().currsize == 0
+    use(most)
+    assert memo.cache_info().currsize == 1
 
 
 class Forgetful(Decoder):

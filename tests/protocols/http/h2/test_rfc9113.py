@@ -1,8 +1,8 @@
 """Every rule of RFC 9113 that a server's client can break or rely on, and how the serving session takes it.
 
-A case is named by its section. Where RFC 7540, which conformance suites still test by, numbers it otherwise, that
-number follows in parentheses. Each is delivered whole and byte by byte. What remains of the connection is tried
-afterwards: if it lives it serves another request, if it does not it says nothing more.
+A case is named by its section. Where RFC 7540, which conformance suites still test by, numbers it otherwise,
+that number follows in parentheses. Each is delivered whole and byte by byte. What remains of the connection is
+tried afterwards: if it lives it serves another request, if it does not it says nothing more.
 
 Where RFC 7540 and RFC 9113 differ, the reaction is one that both allow.
 """
@@ -43,7 +43,7 @@ GET = block(*fields())
 
 
 class Case(NamedTuple):
-    """`sent`: frames, in steps: what a step asks for is answered before the next, with 200 `hi` or not at all."""
+    """`sent`: frames, in steps; what one asks for is answered before the next, with 200 `hi` or not at all."""
 
     name: str
     sent: tuple[bytes, ...]

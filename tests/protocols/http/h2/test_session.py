@@ -78,7 +78,9 @@ def test_requests_of_every_kind_on_one_connection() -> None:
     )  # fmt: skip
     outs = check_session_splits(make, sent, hi)
     seen = [
-        (out.id, out.request.method, out.request.body, out.request.trailers) for out in outs if isinstance(out, Ask)
+        (out.id, out.request.method, out.request.body, out.request.trailers)
+        for out in outs
+        if isinstance(out, Ask)
     ]
     assert seen == [
         (1, b"POST", b"abc", b""), (3, b"POST", b"abc", b""), (5, b"POST", b"ab", b"t: 1\r\n"),
@@ -135,7 +137,11 @@ def test_a_waiting_client_is_told_to_go_on() -> None:
     ("sent", "status", "why"),
     [
         (request(1, b"POST", b"/", (b"expect", b"magic")), 417, "100-continue"),
-        (frames.header_block(1, block((b":method", b"CONNECT"), (b":authority", b"a:1")), ends=True), 501, "proxy"),
+        (
+            frames.header_block(1, block((b":method", b"CONNECT"), (b":authority", b"a:1")), ends=True),
+            501,
+            "proxy",
+        ),
         (request(1, b"GET", b"/", (b"a", b"x" * 8000), (b"b", b"x" * 8000)), 431, "head"),
         (request(1, b"GET", b"/", *[(b"a", b"b")] * 300), 431, "head"),
         (post(1) + data(1, b"x" * 101, ends=True), 413, "body"),
@@ -145,7 +151,9 @@ def test_a_waiting_client_is_told_to_go_on() -> None:
 def test_a_refused_request_is_told_why_and_the_connection_goes_on(sent: bytes, status: int, why: str) -> None:
     client = Client(make(max_head=10_000, max_body=100))
     head, text = client.send(sent)
-    assert head.startswith(f"headers 1 [:status {status}, content-type text/plain; charset=utf-8, content-length ")
+    assert head.startswith(
+        f"headers 1 [:status {status}, content-type text/plain; charset=utf-8, content-length "
+    )
     assert text.startswith("data 1 end ")
     assert why in client.got.decode("latin-1")
     assert client.send(request(3))[1] == "data 3 end 'hi'"
@@ -272,7 +280,9 @@ def test_a_reply_without_a_body_needs_no_window_however_negative() -> None:
 
 
 def test_trailers_wait_for_the_body_and_need_no_window() -> None:
-    client = Client(answer=always(Reply(200, b"OK", b"", b"abc", "chunked", trailers=b"T: 1\r\n")), settings={4: 2})
+    client = Client(
+        answer=always(Reply(200, b"OK", b"", b"abc", "chunked", trailers=b"T: 1\r\n")), settings={4: 2}
+    )
     assert client.send(request(1)) == ["headers 1 [:status 200]", "data 1 'ab'"]
     assert client.send(frames.window_update(1, 1)) == ["data 1 'c'", "headers 1 end [t 1]"]
 
@@ -307,7 +317,7 @@ def test_bytes_that_nobody_wants_count_for_the_connection() -> None:
     [
         (Reply(200, b"Fine", b"B: 1\r\nA:2 \r\nb: 3\r\n", b"hi"),
          [head_words(1, ":status 200", "b 1", "a 2", "b 3", "content-length 2"), "data 1 end 'hi'"]),
-        (Reply(200, b"OK", b"Transfer-Encoding: chunked\r\nConnection: keep-alive, x\r\nKeep-Alive: 5\r\nX: y\r\n",
+        (Reply(200, b"OK", b"Transfer-Encoding: chunked\r\nConnection: x, Close\r\nKeep-Alive: 5\r\nX: y\r\n",
                b"hello", "chunked", (Chunk(2), Chunk(3)), b"T: 1\r\n"),
          [head_words(1, ":status 200"), "data 1 'hello'", head_words(1, "t 1", ends=True)]),
         (Reply(200, b"OK", b"", b"", "chunked"), [head_words(1, ":status 200", ends=True)]),
@@ -319,7 +329,7 @@ def test_bytes_that_nobody_wants_count_for_the_connection() -> None:
         (Reply(204, b"No Content"), [head_words(1, ":status 204", ends=True)]),
         (Reply(304, b"", b"Content-Length: 9\r\nETag: x\r\n", b"", "none"),
          [head_words(1, ":status 304", "content-length 9", "etag x", ends=True)]),
-        (Reply(200, b"OK", b"", b"hi", interim=(Interim(103, b"Early Hints", b"Link: </a>\r\n"), Interim(101, b""))),
+        (Reply(200, b"OK", b"", b"hi", interim=(Interim(103, b"Hints", b"Link: </a>\r\n"), Interim(101, b""))),
          [head_words(1, ":status 103", "link </a>"), head_words(1, ":status 200", "content-length 2"),
           "data 1 end 'hi'"]),
         (Reply(200, b"", b"a: b\r\n", b"hi", "chunked", version=b"2"),
@@ -352,7 +362,9 @@ def test_a_head_request_gets_the_head_only() -> None:
 
 
 def test_a_block_larger_than_a_frame_is_continued() -> None:
-    client = Client(answer=always(Reply(200, b"OK", b"A: %b\r\n" % (b"\xff" * 40_000), b"hi", trailers=b"T: 1\r\n")))
+    client = Client(
+        answer=always(Reply(200, b"OK", b"A: %b\r\n" % (b"\xff" * 40_000), b"hi", trailers=b"T: 1\r\n"))
+    )
     told = client.send(request(1))
     assert told[:2] == ["headers 1 begin"] * 2
     assert told[3:] == ["data 1 'hi'", head_words(1, "t 1", ends=True)]
@@ -395,7 +407,9 @@ def test_a_body_that_is_still_being_recorded_is_an_error_and_no_exception() -> N
     assert client.send(request(1))[0].startswith("headers 1 [:status 500")
 
 
-CODED = Reply(200, b"OK", b"Content-Encoding: gzip\r\nA: b\r\nContent-Length: 22\r\n", gzip.compress(b"hi", mtime=0))
+CODED = Reply(
+    200, b"OK", b"Content-Encoding: gzip\r\nA: b\r\nContent-Length: 22\r\n", gzip.compress(b"hi", mtime=0)
+)
 
 
 @pytest.mark.parametrize(("accept", "size"), [(b"gzip, br", 22), (b"identity", 2), (b"", 2), (b"*", 22)])
@@ -478,11 +492,15 @@ def test_an_upgrade_however_it_is_cut(framing: bytes, body: bytes, asked: bytes)
     for at in range(len(sent) + 1):
         assert serve(h1(), [sent[:at], sent[at:]], hi, ending=True) == whole
     asks = [out for out in whole if isinstance(out, Ask)]
-    assert [(ask.id, ask.request.version, ask.request.body) for ask in asks] == [(1, b"1.1", asked), (3, b"2", b"")]
+    assert [(ask.id, ask.request.version, ask.request.body) for ask in asks] == [
+        (1, b"1.1", asked),
+        (3, b"2", b""),
+    ]
     received = b"".join([out.data for out in whole if isinstance(out, Send)])
     assert received.startswith(SWITCHED)
     assert words(received.removeprefix(SWITCHED))[2:] == [
-        *HI_WORDS, "settings ack", head_words(3, ":status 200", "x-a 1", "content-length 2"), "data 3 end 'hi'", "ping ack 12345678",
+        *HI_WORDS, "settings ack", head_words(3, ":status 200", "x-a 1", "content-length 2"), "data 3 end 'hi'",
+        "ping ack 12345678",
     ]  # fmt: skip
 
 
@@ -556,7 +574,11 @@ def test_the_end_of_a_client_whose_windows_will_not_open() -> None:
     client.send(request(1), request(3))
     client.reply(HI)
     assert client.eof() == []
-    assert client.reply(HI) == [head_words(3, ":status 200", "x-a 1", "content-length 2"), "data 3 'h'", "closed"]
+    assert client.reply(HI) == [
+        head_words(3, ":status 200", "x-a 1", "content-length 2"),
+        "data 3 'h'",
+        "closed",
+    ]
 
 
 def test_the_end_of_a_client_that_is_sent_a_stream() -> None:
