@@ -11,11 +11,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from svcmock.capabilities import Conversing
 from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
-from svcmock.protocol import Blob, Context, Conversing, Doc, Files, Invalid, Plugin, Reply, Request
+from svcmock.protocol import Blob, Context, Doc, Files, Invalid, Plugin, Reply, Request
 from svcmock.templates import compile_template
 
 TOKEN = b"svcmock-"

@@ -18,6 +18,7 @@ import structlog
 
 from svcmock import journals, reports
 from svcmock.admin import AdminServer, Refusal
+from svcmock.capabilities import Schooled
 from svcmock.config import load_graph
 from svcmock.control import read_token
 from svcmock.journal import Entry
@@ -25,7 +26,7 @@ from svcmock.log import Sink
 from svcmock.model import FILE, Address, Admin, Graph, Problem
 from svcmock.net.spool import sweep
 from svcmock.process import LogTo
-from svcmock.protocol import Doc, Plugin, Schooled, SvcmockError
+from svcmock.protocol import Doc, Plugin, SvcmockError
 from svcmock.running import PRIVATE, Lock, Running
 from svcmock.watch import watch
 from svcmock.workers import Workers, failed

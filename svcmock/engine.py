@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 import msgspec
 from msgspec import Struct
 
+from svcmock.capabilities import Conversing, Likeness, Likening
 from svcmock.compile import route_of
 from svcmock.config import duration
 from svcmock.journal import Outcome
@@ -24,13 +25,10 @@ from svcmock.model import RouteDoc, Service
 from svcmock.protocol import (
     Blob,
     Context,
-    Conversing,
     Doc,
     Explanation,
     Files,
     Invalid,
-    Likeness,
-    Likening,
     Plugin,
     Reply,
     Request,
@@ -310,9 +308,7 @@ class Responder:
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
         return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
 
-    def _reply(
-        self, doc: object, answer: Answer, request: Request | None
-    ) -> tuple[Reply, tuple[Blob, ...]]:
+    def _reply(self, doc: object, answer: Answer, request: Request | None) -> tuple[Reply, tuple[Blob, ...]]:
         """The reply, and the files that sending it will need."""
         files = _Watched(self._files(answer.file))
         source = f"{answer.file}:{answer.line}"

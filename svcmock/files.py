@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from svcmock.capabilities import Folder, Schooled
 from svcmock.config import confined, matches
-from svcmock.protocol import Blob, Folder, Invalid, Plugin, Schooled
+from svcmock.protocol import Blob, Invalid, Plugin
 from svcmock.running import PRIVATE
 
 MAX_SCHEMA_FILES = 10_000
@@ -87,7 +88,9 @@ class SchemaFolder:
             while folder != self._root and not folder.is_dir():
                 folder = folder.parent
             if folder != self._root:
-                found |= {str(path.relative_to(self._root)) for path in folder.glob(f"*{suffix}") if path.is_file()}
+                found |= {
+                    str(path.relative_to(self._root)) for path in folder.glob(f"*{suffix}") if path.is_file()
+                }
         return sorted(found)[:MAX_SCHEMA_FILES]
 
     def read(self, name: str) -> bytes:

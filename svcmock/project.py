@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from svcmock import __version__
 from svcmock.cache import Cache, as_they_were
+from svcmock.capabilities import Unreadable
 from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.config import load_graph, route_files
 from svcmock.engine import Responder
@@ -31,7 +32,7 @@ from svcmock.matching.predicates import compile_match
 from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.noise import noise_of
 from svcmock.parallel import PARALLEL_ABOVE, Job, compile_stored, place_of
-from svcmock.protocol import Context, Invalid, Plugin, Unreadable
+from svcmock.protocol import Context, Invalid, Plugin
 from svcmock.recording import load_key, tokenizer
 from svcmock.stored import Stored, StoredRoutes, open_stored
 from svcmock.turns import LocalTurns, Turns

@@ -18,7 +18,7 @@ it must know about them through the functions of `Plugin`. This module imports n
 
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 from msgspec import Struct, field
 
@@ -267,7 +267,7 @@ class Shut(Struct, frozen=True):
 
 
 class Inquire(Struct, frozen=True):
-    """Ask the upstream what its messages mean, with `Inquiring.inquiry`; once for each service and run.
+    """Ask the upstream what its messages mean, with `svcmock.capabilities.Inquiring`; once for each service and run.
 
     `Tap.informed` is called when that is known, or is not to be had.
     """
@@ -354,7 +354,7 @@ class Context(Struct, frozen=True):
     `token` turns a credential into the stable token that stands for it in recordings. It is applied to
     the recorded and to the live value alike before they are compared, and maps a token to itself.
     `pace` multiplies recorded gaps inside a streamed reply: 1 as recorded, 0 none.
-    `schema`: what `Schooled.schema` made of the project's files; None for a protocol that needs none.
+    `schema`: what `svcmock.capabilities.Schooled` made of the project's files; None for a protocol that needs none.
     """
 
     options: Any
@@ -483,142 +483,3 @@ class Plugin(Protocol):
 
     def outcome(self, reply: Reply) -> str:
         """The reply in a word of a log: `200`."""
-
-
-# --- requests that are alike --------------------------------------------------------------------------
-
-
-class Likeness(Protocol):
-    """Tells which requests differ only in what decides nothing: a new id or date in each. For speed alone."""
-
-    def essence(self, data: bytes) -> bytes | None:
-        """`data`, received by a session at rest, without what decides nothing; None if nothing can be left out.
-
-        Promise: the session treats both alike, in every out but for what the request of an Ask was left
-        without; and `Plugin.key`, `redact`, `summary`, `miss`, and `present` and `fields` as far as `names` go,
-        see no difference.
-        """
-
-    @staticmethod
-    def request(alike: Request, data: bytes) -> Request:
-        """The request that `data` holds; `alike` is that of bytes with the same essence.
-
-        Static, so that another process can do it: one that reads the journal.
-        """
-
-    def same(self, request: Request) -> Hashable | None:
-        """Equal for requests that no route, nor the protocol, tells apart; None for one that may be like no other.
-
-        For sessions whose bytes are never alike, because each message is numbered.
-        """
-
-
-@runtime_checkable
-class Likening(Protocol):
-    """A plugin that has this member, too: its clients put new things that mean nothing into each request."""
-
-    def likeness(self, names: frozenset[str], context: Context) -> Likeness:
-        """For a service whose routes look at no other fields than these, but for what the key is made of.
-
-        A name is one of `Plugin.conditions`, or the path of a field at most two steps deep: `headers.accept`,
-        or `headers` where a predicate looks at all of them.
-        """
-
-# --- conversations ------------------------------------------------------------------------------------
-
-
-@runtime_checkable
-class Conversing(Protocol):
-    """A plugin that has these members, too: a route may hold a conversation, whose parts are asked for one by one."""
-
-    def parts(self, request: Request, reply: Reply, context: Context) -> Sequence[Request]:
-        """What is asked for in turn, in a conversation; empty for a request with its one reply.
-
-        Each part is found by its own key, so it says what came before it.
-        """
-
-    def part(self, reply: Reply, number: int) -> Reply:
-        """What answers the part with this number."""
-
-
-# --- what messages mean -------------------------------------------------------------------------------
-
-
-class Folder(Protocol):
-    """The project's files as a protocol may read them for its schema. Names are relative to the project."""
-
-    def find(self, pattern: str) -> Sequence[str]:
-        """The files that a file name, a folder (all below it) or a glob stands for, sorted; Invalid if none."""
-
-    def beside(self, suffix: str) -> Sequence[str]:
-        """The files with this suffix that lie where the service's routes do, sorted."""
-
-    def read(self, name: str) -> bytes:
-        """A file's bytes. Raises Invalid."""
-
-
-class Unreadable(SvcmockError):
-    """Files that say what messages mean are wrong: (file, line, column, message) for each fault."""
-
-    def __init__(self, faults: Sequence[tuple[str, int, int, str]]) -> None:
-        super().__init__("; ".join(message for _, _, _, message in faults))
-        self.faults = tuple(faults)
-
-
-@runtime_checkable
-class Schooled(Protocol):
-    """A plugin that has this member, too: what its messages mean is said by files of the project."""
-
-    def sources(self, options: Any) -> Sequence[str]:
-        """The files, folders and globs of the project in which `schema` looks, as the options name them."""
-
-    def schema(self, options: Any, folder: Folder) -> Any:
-        """What becomes `Context.schema`; its attribute `digest` (bytes) tells one from another.
-
-        Raises Invalid, `at` a path in the options, and Unreadable.
-        """
-
-
-# --- one plugin, several protocols -------------------------------------------------------------------
-
-
-@runtime_checkable
-class Opening(Protocol):
-    """A plugin that has these members, too: which of its `alpn` a peer speaks is told by its first bytes.
-
-    Without TLS, or where nothing was agreed on, that may be any of them.
-    """
-
-    def alpn_for(self, head: bytes) -> tuple[str, ...] | None:
-        """What a client that begins so needs from an upstream; None: more must be seen."""
-
-    def knock(self, name: str) -> bytes:
-        """What a client may say to find out whether a server speaks this one without TLS."""
-
-    def answered(self, name: str, data: bytes) -> bool | None:
-        """Whether it does, by what it says first; None: more must be seen."""
-
-
-# --- inquiries ----------------------------------------------------------------------------------------
-
-
-class Learned(Struct, frozen=True):
-    """What an inquiry gave: bytes to be kept under `name` where the service's recordings are."""
-
-    name: str
-    data: bytes
-
-
-class Inquiry(Protocol):
-    """Asks an upstream, over a connection of its own, what its messages mean. Gives Send, Learned and Close."""
-
-    def opened(self) -> "Sequence[Send | Learned | Close]": ...
-
-    def received(self, data: bytes) -> "Sequence[Send | Learned | Close]": ...
-
-
-@runtime_checkable
-class Inquiring(Protocol):
-    """A plugin that has this member, too: an upstream can be asked for a schema while it is recorded."""
-
-    def inquiry(self, upstream: Upstream) -> Inquiry: ...

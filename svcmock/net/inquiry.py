@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import cast
 
+from svcmock.capabilities import Inquiry, Learned
 from svcmock.net.upstream import Connector
-from svcmock.protocol import Close, Inquiry, Learned, ProtocolError, Send, SvcmockError
+from svcmock.protocol import Close, ProtocolError, Send, SvcmockError
 
 INQUIRY_SECONDS = 5.0
 """From the connection to the last answer."""

@@ -16,10 +16,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from svcmock.capabilities import Likeness
 from svcmock.engine import Decision
 from svcmock.journal import Fact
 from svcmock.net.missed import Missed
-from svcmock.protocol import Likeness, Request
+from svcmock.protocol import Request
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 16 * 2**20

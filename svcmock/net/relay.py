@@ -17,6 +17,7 @@ from typing import cast
 
 import structlog
 
+from svcmock.capabilities import Inquiring, Opening
 from svcmock.model import rfc3339
 from svcmock.net.inquiry import ask
 from svcmock.net.reset import reset
@@ -30,11 +31,9 @@ from svcmock.protocol import (
     Fact,
     Forward,
     Inquire,
-    Inquiring,
     Invalid,
     Lost,
     Opaque,
-    Opening,
     Plugin,
     ProtocolError,
     Push,

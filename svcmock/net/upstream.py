@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import urlsplit
 
+from svcmock.capabilities import Opening
 from svcmock.model import Service
 from svcmock.net.tls import client_context
-from svcmock.protocol import Opening, Plugin, SvcmockError, Upstream
+from svcmock.protocol import Plugin, SvcmockError, Upstream
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to reach an upstream, TLS handshake included."""

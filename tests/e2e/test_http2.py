@@ -4,14 +4,13 @@ import hashlib
 import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import ssl
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import structlog.testing
 
+from svcmock.capabilities import Inquiry, Learned
 from svcmock.model import Tcp
 from svcmock.net import inquiry
 from svcmock.net.listener import Listener, bind
@@ -23,9 +24,7 @@ from svcmock.protocol import (
     Exchange,
     Forward,
     Inquire,
-    Inquiry,
     Invalid,
-    Learned,
     ProtocolError,
     Seen,
     Send,

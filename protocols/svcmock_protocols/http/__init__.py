@@ -9,20 +9,8 @@ from typing import Any, ClassVar
 
 from msgspec import Struct
 
-from svcmock.protocol import (
-    Context,
-    Doc,
-    Documents,
-    Explanation,
-    Files,
-    Folder,
-    Inquiry,
-    Likeness,
-    Plugin,
-    Session,
-    Tap,
-    Upstream,
-)
+from svcmock.capabilities import Folder, Inquiry, Likeness
+from svcmock.protocol import Context, Doc, Documents, Explanation, Files, Plugin, Session, Tap, Upstream
 from svcmock_protocols.http import canonical, documents, fields, messages, openings
 from svcmock_protocols.http import miss as misses
 from svcmock_protocols.http.grpc import codes, parts, view

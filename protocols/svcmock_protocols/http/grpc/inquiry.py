@@ -23,7 +23,8 @@ from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceive
 from h2.exceptions import H2Error, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
-from svcmock.protocol import Close, Invalid, Learned, Send, Upstream
+from svcmock.capabilities import Learned
+from svcmock.protocol import Close, Invalid, Send, Upstream
 from svcmock_protocols.http.grpc import reflection
 from svcmock_protocols.http.grpc.framing import GrpcError, Message, Reader, frame, unpacked
 from svcmock_protocols.http.grpc.schema import Schema

@@ -8,7 +8,8 @@ import each other; what they import is looked for in all folders above them, and
 from collections.abc import Sequence
 from typing import Final
 
-from svcmock.protocol import Folder, Invalid, Unreadable
+from svcmock.capabilities import Folder, Unreadable
+from svcmock.protocol import Invalid
 from svcmock_protocols.http import messages
 from svcmock_protocols.http.grpc import compiler
 from svcmock_protocols.http.grpc.schema import Schema

@@ -19,8 +19,9 @@ from grpc_reflection.v1alpha.reflection import ReflectionServicer, enable_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from svcmock.capabilities import Learned
 from svcmock.noise import Noise
-from svcmock.protocol import Close, Context, Learned, Send, Upstream
+from svcmock.protocol import Close, Context, Send, Upstream
 from svcmock_protocols.http.grpc import inquiry
 from svcmock_protocols.http.grpc.framing import Message, Reader, frame
 from svcmock_protocols.http.grpc.inquiry import METHODS, ReflectionInquiry

@@ -2,7 +2,8 @@
 
 import pytest
 
-from svcmock.protocol import Invalid, Unreadable
+from svcmock.capabilities import Unreadable
+from svcmock.protocol import Invalid
 from svcmock_protocols.http import plugin
 from svcmock_protocols.http.messages import Options
 from tests.protocols.http.grpc.shop import PROTO, descriptor_set, schema
