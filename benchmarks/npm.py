@@ -41,7 +41,15 @@ class Packages(Struct, frozen=True):
             return 0
         self.folder.mkdir(exist_ok=True)
         shutil.copyfile(self.wanted, self.folder / "package.json")
-        command = ["npm", "install", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        command = [
+            "npm",
+            "install",
+            "--no-package-lock",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ]
         return subprocess.run(command, cwd=self.folder, timeout=INSTALL_SECONDS, check=False).returncode
 
 

@@ -5,11 +5,13 @@ What is measured and how to read it: docs/benchmarks.md.
 
 import argparse
 import datetime as dt
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -121,5 +123,16 @@ def write(result: Result, json: Path | None, plot: Path | None, document: Path |
         document.write_text(report.replaced(document.read_text(), report.markdown(result)))
 
 
+def end_as_ctrl_c_does() -> None:
+    """Let SIGTERM end the servers that were started, too; a second one does not break that off."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
+
+
 if __name__ == "__main__":
+    end_as_ctrl_c_does()
     sys.exit(main())

@@ -162,14 +162,14 @@ def svcmock(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def daemon(project: Path, folder: Path, *options: str, name: str = "svcmock") -> Iterator[Server]:
     """`svcmock up -d` of a project with one service, and `svcmock down` at the end. Raises RuntimeError."""
     begun = time.perf_counter()
-    done = svcmock("up", str(project), "-d", "--json", *options, folder=folder)
-    seconds = time.perf_counter() - begun
-    if done.returncode:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        raise RuntimeError(f"svcmock did not start: {said[-1] if said else done.returncode}")
-    told = json.loads(done.stdout)
-    port = int(next(iter(told["services"].values())).rpartition(":")[2])
     try:
+        done = svcmock("up", str(project), "-d", "--json", *options, folder=folder)
+        seconds = time.perf_counter() - begun
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip().splitlines()
+            raise RuntimeError(f"svcmock did not start: {said[-1] if said else done.returncode}")
+        told = json.loads(done.stdout)
+        port = int(next(iter(told["services"].values())).rpartition(":")[2])
         yield Server(name, seconds, told["pid"], port)
     finally:
         svcmock("down", str(project), folder=folder)

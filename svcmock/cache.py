@@ -37,11 +37,13 @@ class Draft:
         self._path: Path | None = None
         try:
             self.file, path = tempfile.mkstemp(prefix=DRAFT, dir=folder)
-            self._path = Path(path)
-            fcntl.flock(self.file, fcntl.LOCK_EX)
         except OSError:
             with tempfile.TemporaryFile() as unnamed:
                 self.file = os.dup(unnamed.fileno())
+            return
+        self._path = Path(path)
+        with contextlib.suppress(OSError):  # where files cannot be locked, none is ever swept
+            fcntl.flock(self.file, fcntl.LOCK_EX)
 
     def keep(self, place: str) -> Path | None:
         """Give it the name that it is found by; None where it gets none. The file stays open."""

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -32,6 +33,8 @@ from svcmock.watch import watch
 from svcmock.workers import Workers, failed
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 MAX_PAGE = 1000
 """Journal entries given in one page."""
@@ -68,7 +71,7 @@ class Daemon:
         self.problems: list[Problem] = []
         """What was wrong with the files when they were last read."""
         self._stopping = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._watching: asyncio.Task[None] | None = None
         self._pending = False
         self._admin_as: Admin | None = None
@@ -186,9 +189,13 @@ class Daemon:
     async def _change(self, graph: Graph) -> list[Problem]:
         """Switch over. All that can fail comes first, so that a failure leaves everything as it was."""
         workers = self._workers
-        problems = await workers.load(graph)
-        if not failed(problems):
-            problems += await workers.adopt()
+        try:
+            problems = await workers.load(graph)
+            if not failed(problems):
+                problems += await workers.adopt()
+        except Exception:
+            await workers.discard()
+            raise
         if failed(problems):
             await workers.discard()
             return problems
@@ -236,9 +243,12 @@ class Daemon:
     # --- the rest of its life ---
 
     def _spawn(self, work: Coroutine[object, object, object]) -> None:
-        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._keep(asyncio.get_running_loop().create_task(_logged(work)))
+
+    def _keep(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _tell(self, problems: list[Problem]) -> None:
         for problem in problems:
@@ -249,12 +259,15 @@ class Daemon:
 
     async def _on_status(self, _asked: dict[str, Doc]) -> Doc:
         assert self._graph is not None
-        life = reports.Life(self._started, self._reloads, self._workers.restarts, self.problems)
+        workers = self._workers
+        life = reports.Life(self._started, self._reloads, workers.restarts, self.problems, workers.count)
         serving = await self._workers.reports()
         return reports.status(self._graph, self.addresses(), life, serving, self._workers.journals)
 
     async def _on_reload(self, _asked: dict[str, Doc]) -> Doc:
-        problems = await self.reload()
+        # whoever asks may give up waiting: a change that is broken off in the middle is none that may be
+        reloading = self._keep(asyncio.get_running_loop().create_task(self.reload()))
+        problems = await asyncio.shield(reloading)
         failed = any(problem.severity == "error" for problem in problems)
         return {"ok": not failed, "problems": [str(problem) for problem in problems]}
 

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,10 @@ class Process:
         self._call = caller.call
         self._caller = caller
         self.pid = process.pid
-        self.born = time.monotonic()
+
+    async def open(self) -> None:
+        """Ready to be asked."""
+        await self._caller.open()
 
     async def load(self, graph: Graph) -> list[Problem]:
         problems: list[Problem] = await self._call("load", graph)
@@ -60,6 +62,10 @@ class Process:
             for sock in sockets:
                 sock.close()  # while a copy were open here, the kernel would give it clients
         return problems
+
+    async def version(self) -> bytes:
+        version: bytes = await self._call("version")
+        return version
 
     async def commit(self) -> None:
         await self._call("commit")
@@ -144,9 +150,15 @@ async def start_worker(root: Path, shared: Shared, log_to: LogTo) -> Process:
     finally:
         theirs.close()
         receiving.close()
-    caller = Caller(ours, passing)
-    await caller.open()
-    return Process(process, caller)
+    started = Process(process, Caller(ours, passing))
+    try:
+        await started.open()
+    except BaseException:
+        started.kill()
+        ours.close()
+        passing.close()
+        raise
+    return started
 
 
 def _environment() -> dict[str, str]:

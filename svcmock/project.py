@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
+from hashlib import blake2b
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,11 +46,15 @@ SETTLED_NS = 2_000_000_000
 
 
 class Loaded(Struct, frozen=True):
-    """What a project's files say. `responders` is complete only without errors among `problems`."""
+    """What a project's files say. `responders` is complete only without errors among `problems`.
+
+    `version` is equal for loads that have read the same route files.
+    """
 
     graph: Graph | None
     responders: dict[str, Responder]
     problems: list[Problem]
+    version: bytes = b""
 
     @property
     def errors(self) -> bool:
@@ -159,7 +164,14 @@ class Loader:
             self._known = known
             run.cache.sweep()
         # services may share a route file: what is wrong with it is told once
-        return Loaded(graph, responders, _in_order(problems))
+        return Loaded(graph, responders, _in_order(problems), _version(known))
+
+
+def _version(known: Known) -> bytes:
+    digest = blake2b(digest_size=16)
+    for service, made in sorted(known.made.items()):
+        digest.update(msgspec.msgpack.encode([service, list(made.places.items())]))
+    return digest.digest()
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -263,7 +275,7 @@ class _Loader:
         made = self._run.before.made.get(self._service.name)
         if made is None or made.index.plugin is not self._plugin or made.settings != self._settings():
             return None
-        if any(stored.damaged for stored in made.stored):
+        if not all(stored.sound for stored in made.stored):
             return None
         if list(made.places) != [name for name, _ in route_files(self._run.graph, self._service)]:
             return None
@@ -321,12 +333,10 @@ class _Loader:
     def _stored(self, made: Made, name: str, path: Path) -> Stored | None:
         """A large file, compiled and on disk; None where it must be compiled here."""
         place = self._place(name, path)
-        stored = (
-            self._run.before.stored.get(place)
-            or self._run.known.stored.get(place)
-            or self._run.cache.open(place)
-        )
-        if stored is not None and not stored.damaged and as_they_were(stored.about.files):
+        stored = self._run.before.stored.get(place) or self._run.known.stored.get(place)
+        if stored is None or not stored.sound:
+            stored = self._run.cache.open(place)
+        if stored is not None and as_they_were(stored.about.files):
             made.problems += stored.about.warnings
         else:
             stored = self._store(made, name)
@@ -345,10 +355,16 @@ class _Loader:
         noise = self._context.ignore.patterns
         root, routes = self._run.graph.root, self._service.routes
         job = Job(root, name, self._plugin.name, options, noise, self._run.key, salt, routes)
-        result = compile_stored(job, self._plugin, draft.file)
+        result = None
+        try:
+            result = compile_stored(job, self._plugin, draft.file)
+        except OSError:  # a process that cannot be started is not the route file's fault
+            pass
+        finally:
+            if result is None:
+                draft.drop()
+                os.close(draft.file)
         if result is None:
-            draft.drop()
-            os.close(draft.file)
             return None
         made.problems += result.problems
         if any(problem.severity == "error" for problem in result.problems):

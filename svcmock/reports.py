@@ -37,12 +37,16 @@ class Report(Struct, frozen=True):
 
 
 class Life(Struct, frozen=True):
-    """What a daemon has been through. `problems`: of the files as they were last read."""
+    """What a daemon has been through. `problems`: of the files as they were last read.
+
+    `processes`: how many are to serve.
+    """
 
     started: float
     reloads: int
     restarts: int
     problems: Sequence[Problem]
+    processes: int = 1
 
 
 def status(
@@ -54,7 +58,8 @@ def status(
 ) -> Doc:
     """The daemon, which is this process, and its services. `refused`: what was read before is served.
 
-    `workers`: one for each process that serves; where that is the daemon itself, there is just it.
+    `workers`: one for each process that serves; where that is the daemon itself, there is just it. `absent`:
+    how many do not, because they ended and are not replaced yet, or do not answer.
     """
     hits, misses = journals.counts(kept)
     memory = {worker.pid: worker.resident for worker in workers} | {os.getpid(): resident_mib()}
@@ -67,6 +72,7 @@ def status(
         "problems": [str(problem) for problem in life.problems],
         "resident_mib": _sum(memory.values()),
         "workers": [{"pid": worker.pid, "resident_mib": worker.resident} for worker in workers],
+        "absent": life.processes - len(workers),
         "restarts": life.restarts,
         "journal": {
             "entries": sum(map(len, kept)),

@@ -35,6 +35,7 @@ class Member(Protocol):
     """A site: here, or in another process."""
 
     async def load(self, graph: Graph) -> list[Problem]: ...
+    async def version(self) -> bytes: ...
     async def adopt(self, places: Sequence[Place], sockets: Sequence[socket.socket] = ()) -> list[Problem]: ...
     async def commit(self) -> None: ...
     async def sweep(self) -> None: ...
@@ -75,6 +76,10 @@ class Site:
         loaded = await asyncio.to_thread(self._loader.load, self._turns, graph, time.time_ns())
         self._next = None if loaded.errors else _Next(loaded)
         return loaded.problems
+
+    async def version(self) -> bytes:
+        """What was loaded, in a word: equal for sites that have read the same."""
+        return b"" if self._next is None else self._next.loaded.version
 
     async def adopt(self, places: Sequence[Place], sockets: Sequence[socket.socket] = ()) -> list[Problem]:
         """Make ready to serve what was loaded; gives what cannot be.

@@ -134,7 +134,9 @@ class SharedTurns:
                 if turn == GONE:
                     given_up = place
                 elif words[place] == first and words[place + 1] == second:
-                    return place, turn
+                    # again: without the lock, the slot may have had another's count when that was read
+                    turn = words[place + 2]
+                    return place, 0 if turn == GONE else turn
                 at = (at + 1) & mask
         return given_up, 0
 

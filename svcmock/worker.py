@@ -55,6 +55,7 @@ async def serve(settings: Settings, sink: log.Sink) -> None:
 
     handlers: dict[str, Handler] = {
         "load": site.load,
+        "version": site.version,
         "adopt": site.adopt,
         "commit": site.commit,
         "sweep": site.sweep,

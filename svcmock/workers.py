@@ -4,7 +4,7 @@
 cannot do, none does. The first goes ahead, so that what it compiles is there for the others. A worker that dies
 takes its own connections with it and nothing else. The others serve; what it had noted, and how far sequences
 had got, is in memory that it shared (`svcmock.lane`, `svcmock.turns`); its successor begins with the routes of
-now.
+now. One that lives and does not answer is killed: its clients would wait for ever, and so would every reload.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import structlog
 
-from svcmock.journal import Entry, Journal, Pages
+from svcmock.journal import Entry, Journal, Notes, Pages
 from svcmock.lane import Lane
 from svcmock.model import FILE, Graph, Problem
 from svcmock.net.ca import load_or_create_ca
@@ -34,7 +34,16 @@ from svcmock.turns import LocalTurns
 log = structlog.get_logger()
 
 REPORT_SECONDS = 5.0
-"""How long `svcmock status` waits for a worker."""
+"""How long `svcmock status`, and whoever looks whether a worker is there, waits for it to answer."""
+LOOK_SECONDS = 5.0
+"""From one look whether a worker answers to the next."""
+SILENCES = 3
+"""Looks in a row without an answer after which a worker is killed: half a minute.
+
+Several, because this process may be the one that was stopped: then the answer comes after the time is over.
+"""
+LOADS = 3
+"""How often files are read anew that changed while the workers, one after the other, were reading them."""
 STOP_SECONDS = 5.0
 """What a worker gets, beyond the time that its services may drain, before it is killed."""
 SHORT_LIFE = 10.0
@@ -51,8 +60,16 @@ class _Slot:
     def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self.process: Process | None = None
+        self.since = 0.0
+        """When `process` came."""
         self.restarts = 0
         self.pause = 0.0
+        self.again = asyncio.Event()
+        """Set to try at once, and not after the pause."""
+
+    def fill(self, process: Process) -> None:
+        self.process = process
+        self.since = time.monotonic()
 
 
 class Workers:
@@ -60,11 +77,14 @@ class Workers:
 
     def __init__(self, root: Path, plugins: Mapping[str, Plugin], count: int, log_to: LogTo) -> None:
         self._root = root
+        self._plugins = plugins
         self._log_to = log_to
         self._held: dict[Place, Held] = {}
         self._fresh: dict[Place, Held] = {}
         """Addresses that what is loaded needs, and what is served does not."""
-        self._count = count
+        self.count = count
+        """How many processes serve when all are there."""
+        self._addresses: dict[str, str] = {}
         self._slots: list[_Slot] = []
         self._watching: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
@@ -78,7 +98,7 @@ class Workers:
         if count == 1:
             journal = Journal()
             self.journals = (journal,)
-            self._site = Site(root, plugins, journal, LocalTurns())
+            self._site = self._alone(journal)
         else:
             turns = os.memfd_create("svcmock-turns")
             lanes = [os.memfd_create("svcmock-journal") for _ in range(count)]
@@ -109,14 +129,32 @@ class Workers:
         return process
 
     async def _hire(self, slot: _Slot) -> None:
-        slot.process = await self._start(slot)
+        slot.fill(await self._start(slot))
+
+    def _alone(self, journal: Notes) -> Site:
+        """A site in this process."""
+        return Site(self._root, self._plugins, journal, LocalTurns())
 
     # --- changes of routes ---
 
     async def load(self, graph: Graph) -> list[Problem]:
-        """Read and compile the routes of `graph`; gives what is wrong with them."""
+        """Read and compile the routes of `graph`; gives what is wrong with them.
+
+        All of them have read the same when nothing is wrong.
+        """
         self._loading = graph
-        return await self._one_by_one(lambda member: member.load(graph))
+        for _ in range(LOADS):
+            problems = await self._one_by_one(lambda member: member.load(graph))
+            if problems is None:
+                # whoever comes next must find what it can load
+                return self._nobody() or await self._alone(Journal()).load(graph)
+            if failed(problems) or len(set(await self._all(lambda member: member.version()))) < 2:
+                return problems
+        return [Problem(FILE, 1, 1, "the route files change while they are read; try again")]
+
+    def _nobody(self) -> list[Problem]:
+        """What it means that no worker is there: at a start, that there will be none."""
+        return [] if self._graph else [Problem(FILE, 1, 1, "the workers ended before they could serve")]
 
     async def adopt(self) -> list[Problem]:
         """Make ready to serve what was loaded; gives what cannot be."""
@@ -127,9 +165,10 @@ class Workers:
         try:
             if not problems:
                 places = list(sockets)
-                problems = await self._one_by_one(
+                found = await self._one_by_one(
                     lambda member: member.adopt(places, [sockets[place].pop() for place in places])
                 )
+                problems = self._nobody() if found is None else found
         finally:
             for left in (sock for several in sockets.values() for sock in several):
                 left.close()
@@ -143,23 +182,26 @@ class Workers:
             if place in self._held or place in self._fresh:
                 continue
             try:
-                held = self._fresh[place] = Held(service.listen, self._count)
-                sockets[place] = [held.socket() for _ in range(self._count)]
+                held = self._fresh[place] = Held(service.listen, self.count)
+                sockets[place] = [held.socket() for _ in range(self.count)]
             except SvcmockError as error:
                 problems.append(about(service, error))
         return sockets, problems
 
     async def commit(self) -> None:
         """Serve by what was adopted, from the next request on."""
-        await self._all(lambda member: member.commit())
-        await self._all(lambda member: member.sweep(), self._members()[:1])
+        await self._all(_commit)
         graph = self._graph = self._loading
         assert graph is not None
         self._held |= self._fresh
         self._fresh.clear()
-        needed = {place_of(service) for service in graph.services.values()}
-        for place in self._held.keys() - needed:
+        services = graph.services.values()
+        self._addresses = {service.name: self._held[place_of(service)].address for service in services}
+        for place in self._held.keys() - {place_of(service) for service in services}:
             self._held.pop(place).close()
+        for slot in self._slots:
+            slot.again.set()
+        await self._all(lambda member: member.sweep(), self._members()[:1])
 
     async def discard(self) -> None:
         """Go on as before."""
@@ -169,11 +211,8 @@ class Workers:
         self._fresh.clear()
 
     def addresses(self) -> dict[str, str]:
-        """Where each service is to be found."""
-        if self._graph is None:
-            return {}
-        services = self._graph.services.values()
-        return {service.name: self._held[place_of(service)].address for service in services}
+        """Where each service is to be found, also while they stop."""
+        return dict(self._addresses)
 
     # --- while they serve ---
 
@@ -181,7 +220,7 @@ class Workers:
         """One of each that answers."""
 
         async def report(member: Member) -> Report | None:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, SvcmockError):
                 async with asyncio.timeout(REPORT_SECONDS):
                     return await member.report()
             return None
@@ -202,7 +241,12 @@ class Workers:
 
     async def reopen(self) -> None:
         """Follow a log file that was rotated away."""
-        await asyncio.gather(*(slot.process.reopen() for slot in self._slots if slot.process is not None))
+
+        async def reopen(process: Process) -> None:
+            with contextlib.suppress(Gone):  # its successor opens the new one
+                await process.reopen()
+
+        await asyncio.gather(*(reopen(slot.process) for slot in self._slots if slot.process is not None))
 
     async def abort(self) -> None:
         """End every connection at once."""
@@ -228,17 +272,21 @@ class Workers:
 
     async def _watch(self, slot: _Slot, process: Process) -> None:
         """Replace `process` when it ends, once."""
-        code = await process.ended()
+        code = await self._end_of(slot, process)
         if self._stopping:
             return
         how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
         log.error("a worker ended", worker=slot.shared.number, pid=process.pid, how=how)
+        # one that never came to serve has had a short life, however long it took to read the routes
+        short = slot.process is not process or time.monotonic() - slot.since < SHORT_LIFE
         slot.process = None
-        short = time.monotonic() - process.born < SHORT_LIFE
         slot.pause = min(max(2 * slot.pause, FIRST_PAUSE), LONGEST_PAUSE) if short else 0.0
         successor: Process | None = None
         while successor is None and not self._stopping:
-            await asyncio.sleep(slot.pause)
+            slot.again.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(slot.pause):
+                    await slot.again.wait()
             async with self._changing:
                 try:
                     successor = await self._start(slot)
@@ -248,17 +296,34 @@ class Workers:
                 else:
                     await self._instruct(slot, successor)
 
+    async def _end_of(self, slot: _Slot, process: Process) -> int:
+        """Wait for its end, and bring it about if it does not answer any more; gives its exit code."""
+        ended = asyncio.ensure_future(process.ended())
+        silences = 0
+        try:
+            while not (await asyncio.wait({ended}, timeout=LOOK_SECONDS))[0]:
+                try:
+                    async with asyncio.timeout(REPORT_SECONDS):
+                        await process.report()
+                    silences = 0
+                except (TimeoutError, Gone):  # hung up and still there: it is to end, and does not
+                    silences += 1
+                except SvcmockError:
+                    silences = 0
+                if silences == SILENCES and not ended.done():
+                    log.error("a worker does not answer", worker=slot.shared.number, pid=process.pid)
+                    process.kill()
+            return ended.result()
+        finally:
+            ended.cancel()
+
     async def _instruct(self, slot: _Slot, process: Process) -> None:
         """Let a successor serve what the others do. One that cannot is ended, which its own watch sees."""
         graph = self._graph
-        assert graph is not None
         try:
-            problems = await process.load(graph)
-            if not failed(problems):
-                sockets = [held.socket() for held in self._held.values()]
-                problems = await process.adopt(list(self._held), sockets)
-            if not failed(problems):
-                await process.commit()
+            problems: list[Problem] = []
+            if graph is not None:  # else nobody serves yet: it is taken along with the others
+                problems = await self._teach(process, graph)
         except SvcmockError as error:
             problems = [Problem(FILE, 1, 1, str(error))]
         except BaseException:  # we are to stop
@@ -269,9 +334,19 @@ class Workers:
             log.error("a worker cannot serve", worker=slot.shared.number, pid=process.pid, why=why)
             process.kill()
             return
-        slot.process = process
+        slot.fill(process)
         slot.restarts += 1
         log.info("a worker was replaced", worker=slot.shared.number, pid=process.pid)
+
+    async def _teach(self, process: Process, graph: Graph) -> list[Problem]:
+        """Take one through the steps that all others have behind them; gives why it could not be."""
+        problems = await process.load(graph)
+        if not failed(problems):
+            sockets = [held.socket() for held in self._held.values()]
+            problems = await process.adopt(list(self._held), sockets)
+        if not failed(problems):
+            await process.commit()
+        return problems
 
     # --- one of them, and all ---
 
@@ -296,18 +371,38 @@ class Workers:
             for given in each
         ]
 
-    async def _one_by_one(self, act: Callable[[Member], Awaitable[list[Problem]]]) -> list[Problem]:
-        """The problems of the first; where it has none that forbid going on, of all, each once."""
-        members = iter(self._members())
-        problems: list[Problem] = []
-        for first in members:
-            with contextlib.suppress(Gone):
-                problems = await act(first)
-                break
-        if not failed(problems):
-            for more in await self._all(act, members):
-                problems += more
-        return list(dict.fromkeys(problems))
+    async def _one_by_one(self, act: Callable[[Member], Awaitable[list[Problem]]]) -> list[Problem] | None:
+        """The problems of the first; where it has none that forbid going on, of all, each once.
+
+        None where nobody is there.
+        """
+
+        async def tried(member: Member) -> list[Problem]:
+            try:
+                return await act(member)
+            except Gone:
+                raise
+            except SvcmockError as error:  # a mistake of ours must not leave some of them changed
+                return [Problem(FILE, 1, 1, str(error))]
+
+        members = self._members()
+        told: list[list[Problem]] = []
+        while members and not told:
+            told = await self._all(tried, [members.pop(0)])
+        if told and not failed(told[0]):
+            told += await self._all(tried, members)
+        return list(dict.fromkeys(problem for problems in told for problem in problems)) if told else None
+
+
+async def _commit(member: Member) -> None:
+    """All others switch over in any case: one that fails to is ended, and its successor begins with the new."""
+    try:
+        await member.commit()
+    except SvcmockError as error:
+        if not isinstance(member, Process) or isinstance(error, Gone):
+            raise
+        log.error("a worker cannot switch over", pid=member.pid, why=str(error))  # noqa: TRY400
+        member.kill()
 
 
 def failed(problems: Sequence[Problem]) -> bool:

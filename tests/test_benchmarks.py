@@ -3,11 +3,13 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -275,6 +277,45 @@ def test_without_npm_nothing_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert packages.install() == 0
     assert not (tmp_path / "none").exists()
     assert (packages.folder("wiremock"), packages.version("wiremock")) == (None, "")
+
+
+# --- ends ---------------------------------------------------------------------------------------------
+
+
+def beneath(folder: Path) -> set[int]:
+    """Processes that were started with something in this folder."""
+    found = set()
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{folder}/".encode() in (each / "cmdline").read_bytes():
+                found.add(int(each.name))
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_run_that_is_told_to_end_leaves_no_server_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--only", "rates", "--quick", "--seconds", "30"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as run_:
+        try:
+            deadline = time.monotonic() + 120
+            while not served(tmp_path):
+                assert run_.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            run_.terminate()
+            assert run_.wait(60) == 128 + signal.SIGTERM
+            assert beneath(tmp_path) == set()
+            assert list(tmp_path.iterdir()) == []
+        finally:
+            run_.kill()
+            for left in beneath(tmp_path):
+                os.kill(left, signal.SIGKILL)
+
+
+def served(folder: Path) -> list[Path]:
+    """Daemons' control sockets: those are ready."""
+    return list(folder.glob("*/*/.svcmock/control.sock"))
 
 
 # --- stages -------------------------------------------------------------------------------------------

@@ -87,7 +87,9 @@ def status(project: Path | None, *, as_json: bool) -> int:
 
 def _print_status(told: Mapping[str, Doc]) -> None:
     workers = [worker["pid"] for worker in told["workers"]]
-    several = f", {len(workers)} workers" if workers != [told["pid"]] else ""
+    absent = told["absent"]
+    of = f" of {len(workers) + absent}" if absent else ""
+    several = f", {len(workers)}{of} workers" if workers != [told["pid"]] else ""
     print(
         f"{told['project']}  pid {told['pid']}{several}, up since {told['started']}, {told['resident_mib']} MiB"
     )
@@ -104,6 +106,8 @@ def _print_status(told: Mapping[str, Doc]) -> None:
         for name, service in told["services"].items()
     ]
     table(("service", "address", "protocol", "routes", "connections", "hits", "misses"), rows)
+    if absent:
+        print("Some workers have ended and are not replaced yet, or do not answer. See `svcmock logs`.")
     if told["restarts"]:
         print(f"Workers that ended and were replaced: {told['restarts']}. See `svcmock logs`.")
     if told["refused"]:

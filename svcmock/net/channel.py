@@ -21,6 +21,8 @@ log = structlog.get_logger()
 SOCKETS_AT_ONCE = 200
 """Descriptors in one message; Linux takes 253 (SCM_MAX_FD)."""
 
+NO_ROOM = "a worker may open no more files, see `ulimit -n`"
+
 _LENGTH = struct.Struct("!I")
 
 Handler = Callable[..., Awaitable[object]]
@@ -60,7 +62,7 @@ class Caller:
                     self._passing, [b"\0"], [s.fileno() for s in sockets[at : at + SOCKETS_AT_ONCE]]
                 )
         except OSError:
-            self._lost()
+            self.close()  # it may have some of them: what came next would be taken for the others
         else:
             self._writer.write(_frame((self._calls, name, arguments, len(sockets))))
         return await answer
@@ -78,8 +80,8 @@ class Caller:
         try:
             while True:
                 number, fine, value = await _received(reader)
-                answer = self._waiting.pop(number)
-                if answer.done():
+                answer = self._waiting.pop(number, None)
+                if answer is None or answer.done():
                     continue
                 if fine:
                     answer.set_result(value)
@@ -102,23 +104,30 @@ async def answer(sock: socket.socket, passing: socket.socket, handlers: Mapping[
     A handler is called with the arguments of the call, and with `sockets=` where some came with it. Calls are
     handled side by side. Errors other than SvcmockError are logged, and told in a word.
     """
+    passing.setblocking(False)  # what is not here already does not come
     reader, writer = await asyncio.open_connection(sock=sock)
     tasks: set[asyncio.Task[None]] = set()
 
     async def handle(number: int, name: str, arguments: Sequence[object], given: Mapping[str, object]) -> None:
         try:
-            reply: tuple[int, bool, object] = (number, True, await handlers[name](*arguments, **given))
+            reply = _frame((number, True, await handlers[name](*arguments, **given)))
         except SvcmockError as error:
-            reply = (number, False, str(error))
+            reply = _frame((number, False, str(error)))
         except Exception as error:
             log.exception("a call failed", call=name)
-            reply = (number, False, f"internal error: {type(error).__name__}: {error}")
-        writer.write(_frame(reply))
+            reply = _frame((number, False, f"internal error: {type(error).__name__}: {error}"))
+        writer.write(reply)
 
     try:
         while True:
             number, name, arguments, count = await _received(reader)
-            given = {"sockets": _passed(passing, count)} if count else {}
+            passed = _passed(passing, count)
+            if len(passed) < count:
+                for each in passed:
+                    each.close()
+                writer.write(_frame((number, False, NO_ROOM)))
+                continue
+            given = {"sockets": passed} if passed else {}
             task = asyncio.get_running_loop().create_task(handle(number, name, arguments, given))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
@@ -130,13 +139,14 @@ async def answer(sock: socket.socket, passing: socket.socket, handlers: Mapping[
 
 
 def _passed(passing: socket.socket, count: int) -> list[socket.socket]:
-    """The sockets that were sent before the call that tells of them; so they are here already."""
+    """The sockets that were sent before the call that tells of them; so they are here already.
+
+    Fewer where this process may open no more: the system leaves the rest out (MSG_CTRUNC, unix(7)).
+    """
     found: list[socket.socket] = []
-    while len(found) < count:
+    for _ in range(0, count, SOCKETS_AT_ONCE):
         _, handles, _, _ = socket.recv_fds(passing, 1, SOCKETS_AT_ONCE)
         found += [socket.socket(fileno=handle) for handle in handles]
-        if not handles:
-            raise OSError("sockets were announced and did not come")
     return found
 
 

@@ -4,7 +4,7 @@ The upstream is not trusted: it gets some seconds, and may say so many bytes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from svcmock.capabilities import Inquiry, Learned
@@ -46,7 +46,7 @@ class _Asking(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
-        self._do(self._inquiry.opened())
+        self._step(self._inquiry.opened)
 
     def data_received(self, data: bytes) -> None:
         self._heard += len(data)
@@ -55,12 +55,7 @@ class _Asking(asyncio.Protocol):
         if self._heard > MAX_ANSWERS:
             self._fail(f"more than {MAX_ANSWERS} bytes were answered")
             return
-        try:
-            self._do(self._inquiry.received(data))
-        except ProtocolError as error:
-            self._fail(f"the answer cannot be read: {error}")
-        except Exception as error:  # noqa: BLE001  a mistake in a protocol's code is no reason not to record
-            self._fail(f"a mistake in the protocol's code: {error!r}")
+        self._step(lambda: self._inquiry.received(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -74,6 +69,14 @@ class _Asking(asyncio.Protocol):
             self.over.cancel()
         if self._transport is not None:
             self._transport.abort()
+
+    def _step(self, ask: Callable[[], Sequence[Send | Learned | Close]]) -> None:
+        try:
+            self._do(ask())
+        except ProtocolError as error:
+            self._fail(f"the answer cannot be read: {error}")
+        except Exception as error:  # noqa: BLE001  a mistake in a protocol's code is no reason not to record
+            self._fail(f"a mistake in the protocol's code: {error!r}")
 
     def _do(self, outs: Sequence[Send | Learned | Close]) -> None:
         for out in outs:

@@ -119,9 +119,7 @@ def call(to: grpc.Channel, one: Call) -> Seen:
     return Seen(told, time.monotonic() - began)
 
 
-def _converse(
-    rpc: Any, one: Call, outbox: "queue.SimpleQueue[Message | None]", messages: list[bytes]
-) -> None:
+def _converse(rpc: Any, one: Call, outbox: "queue.SimpleQueue[Message | None]", messages: list[bytes]) -> None:
     for count, request in zip(one.turns, one.requests if one.turns else (), strict=True):
         messages.extend(itertools.islice(rpc, count))
         outbox.put(request)
@@ -160,14 +158,14 @@ async def acall(to: grpc.aio.Channel, one: Call) -> Seen:
         elif one.turns:
             for count, request in zip(one.turns, one.requests, strict=True):
                 for _ in range(count):
-                    messages.append(await rpc.read())
+                    messages.append(await rpc.read())  # noqa: PERF401  those before an error count
                 await rpc.write(request)
             await rpc.done_writing()
             while (data := await rpc.read()) is not grpc.aio.EOF:
                 messages.append(data)
         else:
             async for data in rpc:
-                messages.append(data)
+                messages.append(data)  # noqa: PERF401
     except (grpc.RpcError, asyncio.InvalidStateError):
         pass  # the status is asked for below; a write to a call that has ended is an invalid state
     told = Told(

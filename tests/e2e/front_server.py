@@ -62,7 +62,7 @@ def serve(port: int, items: int, shipping: int) -> None:
     store.serve(server, SERVICE, Front(*channels))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
-    print(f"listening on {port}", flush=True)
+    store.listening(port)
     server.wait_for_termination()
 
 

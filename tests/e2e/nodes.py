@@ -42,7 +42,8 @@ def run(port: int, calls: Mapping[str, Call]) -> dict[str, Any]:
 
 def _plain(name: str, one: Call) -> dict[str, Any]:
     metadata = [
-        [key, base64.b64encode(value).decode() if isinstance(value, bytes) else value] for key, value in one.metadata
+        [key, base64.b64encode(value).decode() if isinstance(value, bytes) else value]
+        for key, value in one.metadata
     ]
     requests = [MessageToDict(request, preserving_proto_field_name=True) for request in one.requests]
     return {"name": name, "method": one.method, "requests": requests, "metadata": metadata, "turns": one.turns}

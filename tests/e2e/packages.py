@@ -44,7 +44,9 @@ def node_with_grpc() -> tuple[str, dict[str, str]]:
     """The program and the environment in which scripts find the packages; skips like `node`."""
     program = node()
     if absent := PACKAGES.missing():
-        pytest.skip(f"{', '.join(absent)}: not installed, which `make test` does, or python -m tests.e2e.packages")
+        pytest.skip(
+            f"{', '.join(absent)}: not installed, which `make test` does, or python -m tests.e2e.packages"
+        )
     return program, {"NODE_PATH": str(PACKAGES.folder / "node_modules")}
 
 

@@ -3,6 +3,7 @@
 Importing this compiles the proto into the default pool, where grpcio's reflection finds it.
 """
 
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -25,7 +26,13 @@ def compiled(proto: Path) -> descriptor_pb2.FileDescriptorSet:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "set")
         google = Path(protoc.__file__).with_name("_proto")
-        argv = ["protoc", f"-I{proto.parent}", f"-I{google}", "--include_imports", f"--descriptor_set_out={out}"]
+        argv = [
+            "protoc",
+            f"-I{proto.parent}",
+            f"-I{google}",
+            "--include_imports",
+            f"--descriptor_set_out={out}",
+        ]
         assert protoc.main([*argv, proto.name]) == 0
         return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
 
@@ -60,7 +67,9 @@ class Method(Struct, frozen=True):
         """What a channel, of either API, calls it by."""
         make = getattr(channel, self.kind)
         return make(
-            self.path, request_serializer=self.input.SerializeToString, response_deserializer=self.output.FromString
+            self.path,
+            request_serializer=self.input.SerializeToString,
+            response_deserializer=self.output.FromString,
         )
 
     def handler(self, behaviour: Callable[..., Any]) -> Any:
@@ -95,6 +104,12 @@ def serve(server: Any, service: str, behaviours: Any) -> None:
         name: method.handler(getattr(behaviours, name.lower())) for name, method in methods(service).items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+def listening(port: int) -> None:
+    """Tell whoever started this server."""
+    sys.stdout.write(f"listening on {port}\n")
+    sys.stdout.flush()
 
 
 pool()

@@ -72,7 +72,9 @@ class Store:
 
     def get(self, asked: Any, context: Any) -> Any:
         sent = dict(context.invocation_metadata())
-        context.send_initial_metadata((("x-shop", "one"), ("x-shop", "two"), ("x-raw-bin", b"\x00\x01\xfe\xff")))
+        context.send_initial_metadata(
+            (("x-shop", "one"), ("x-shop", "two"), ("x-raw-bin", b"\x00\x01\xfe\xff"))
+        )
         context.set_trailing_metadata((("x-cost", "3"), ("x-sum-bin", b"\xff" * 5)))
         match asked.id:
             case "nothing":
@@ -111,7 +113,7 @@ class Store:
         return total
 
     def talk(self, asked: Iterator[Any], context: Any) -> Iterator[Any]:
-        """Greets before it is asked, answers each line, and twice where the line is "twice"; says how many at the end."""
+        """Greets before it is asked, answers each line, twice where that is "twice"; counts them at the end."""
         yield Line(text="hello")
         count = 0
         for line in asked:
@@ -141,7 +143,7 @@ def serve(*how: str) -> None:
     else:
         port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    print(f"listening on {port}", flush=True)
+    store.listening(port)
     server.wait_for_termination()
 
 

@@ -18,7 +18,9 @@ class Tariffs(BaseHTTPRequestHandler):
         country = asked.path.rpartition("/")[2]
         zone = ZONES.get(country)
         grams = int(parse_qs(asked.query)["grams"][0])
-        told = {"error": f"no tariff for {country}"} if zone is None else {"zone": zone, "cents": 390 + grams // 2}
+        told = (
+            {"error": f"no tariff for {country}"} if zone is None else {"zone": zone, "cents": 390 + grams // 2}
+        )
         body = json.dumps(told).encode()
         self.send_response(404 if zone is None else 200)
         self.send_header("Content-Type", "application/json")
@@ -32,5 +34,6 @@ class Tariffs(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Tariffs) as server:
-        print("listening", flush=True)
+        sys.stdout.write("listening\n")
+        sys.stdout.flush()
         server.serve_forever()

@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ class Recorded(Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """All the work, recorded from a server without reflection. Copy the project before you serve it."""
     folder = tmp_path_factory.mktemp("recorded")
     cli = Svcmock(folder)
@@ -65,7 +64,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
         recorder.stop()
     finally:
         cli.close()
-    yield Recorded(folder / "shop", before)
+    return Recorded(folder / "shop", before)
 
 
 def served(svcmock: Svcmock, recorded: Recorded, folder: Path) -> Mock:
@@ -113,7 +112,9 @@ def test_a_client_cannot_tell_the_mock_from_the_store(svcmock: Svcmock, tmp_path
     asked = [document["request"] for document in documents(project)]
     said = [request.get("grpc") or request["path"][1:] for request in asked]
     assert said == [one.how.path[1:] for one in WORK.values()]
-    assert [request["path"] for request in asked if "grpc" not in request] == ["/store.v1.Store/Sum"], "the large one"
+    assert [request["path"] for request in asked if "grpc" not in request] == ["/store.v1.Store/Sum"], (
+        "the large one"
+    )
     by_name = known in ("by reflection", "by a proto")
     assert asked[0]["message"] == ({"id": "tea"} if by_name else {"1": "tea"})
     assert (project / "recordings/store" / SCHEMA).is_file() == (known == "by reflection")
@@ -135,7 +136,12 @@ def test_what_the_client_is_told_is_what_the_store_says(recorded: Recorded) -> N
     """So that the other tests compare something."""
     item = recorded.told["item"]
     (read,) = item.read(WORK["item"])
-    assert (read.stock, read.price, read.picture, dict(read.shelves)) == (1 << 60, 1234.5, b"\0\xff", {"a": -1, "b": 2})
+    assert (read.stock, read.price, read.picture, dict(read.shelves)) == (
+        1 << 60,
+        1234.5,
+        b"\0\xff",
+        {"a": -1, "b": 2},
+    )
     assert item.initial[:3] == (("x-shop", "one"), ("x-shop", "two"), ("x-raw-bin", b"\x00\x01\xfe\xff"))
     assert item.trailing == (("x-cost", "3"), ("x-sum-bin", b"\xff" * 5))
     details = recorded.told["status with details"]
@@ -147,7 +153,9 @@ def test_what_the_client_is_told_is_what_the_store_says(recorded: Recorded) -> N
         "store.v1.Line",
     ]
     assert len(recorded.told["long stream"].messages) == 200
-    assert [(line.text, line.number) for line in recorded.told["talk that is answered twice"].read(WORK["talk"])] == [
+    assert [
+        (line.text, line.number) for line in recorded.told["talk that is answered twice"].read(WORK["talk"])
+    ] == [
         ("hello", 0),
         ("TWICE", 1),
         ("again", 1),
@@ -325,7 +333,9 @@ def test_a_deadline_passes_inside_a_stream(svcmock: Svcmock, tmp_path: Path) -> 
     assert [item.id for item in seen.told.read(watch("forever", 0))] == ["first"]
     with Client(port) as client:
         streams = [
-            client.call("/store.v1.Store/Watch", Watching(id="forever").SerializeToString(), grpc_timeout="300m"),
+            client.call(
+                "/store.v1.Store/Watch", Watching(id="forever").SerializeToString(), grpc_timeout="300m"
+            ),
             client.call("/store.v1.Store/Get", ItemRef(id="later").SerializeToString(), grpc_timeout="300m"),
         ]
         stream, delayed = (client.answer(one) for one in streams)
@@ -335,7 +345,9 @@ def test_a_deadline_passes_inside_a_stream(svcmock: Svcmock, tmp_path: Path) -> 
     assert delayed.body == b""
 
 
-def test_a_deadline_passes_inside_a_recorded_stream(svcmock: Svcmock, tmp_path: Path, recorded: Recorded) -> None:
+def test_a_deadline_passes_inside_a_recorded_stream(
+    svcmock: Svcmock, tmp_path: Path, recorded: Recorded
+) -> None:
     """Paced slowly, so that the deadline is sure to pass between two messages."""
     shutil.copytree(recorded.project, tmp_path / "shop")
     graph = tmp_path / "shop/svcmock.yaml"
@@ -353,7 +365,9 @@ def test_a_stream_that_is_cancelled_harms_no_other(svcmock: Svcmock, tmp_path: P
     soon, forever = watch("soon", 0), watch("forever", 0)
     with calls.channel(port) as channel, ThreadPoolExecutor(6) as pool:
         invoke = channel.unary_stream(
-            soon.how.path, request_serializer=Watching.SerializeToString, response_deserializer=soon.how.output.FromString
+            soon.how.path,
+            request_serializer=Watching.SerializeToString,
+            response_deserializer=soon.how.output.FromString,
         )
         others = [pool.submit(calls.call, channel, soon) for _ in range(6)]
         for _ in range(10):
@@ -464,7 +478,8 @@ respond: {message: {items: 42}}
 ---
 match: {grpc: store.v1.Store/Talk, message: {text: {prefix: "track "}}}
 template: true
-respond: {messages: [{message: {text: "{{ request.message.text | upper }}: in Hamburg"}}, {message: {text: more}}]}
+respond:
+  messages: [{message: {text: "{{ request.message.text | upper }}: in Hamburg"}}, {message: {text: more}}]
 ---
 match: {grpc: store.v1.Store/Talk, message: {text: {contains: refund}}}
 respond: {status: {code: PERMISSION_DENIED, message: ask a human}}
@@ -560,7 +575,7 @@ def test_a_channel_that_checks_health_by_itself(svcmock: Svcmock, tmp_path: Path
 
 @pytest.mark.parametrize("source", ["a proto", "a recording"])
 def test_reflection(svcmock: Svcmock, tmp_path: Path, source: str) -> None:
-    """v1alpha with grpcio's own client, v1 by hand; the schema comes from a file, or was learned while recording."""
+    """v1alpha with grpcio's own client, v1 by hand; the schema is a file's, or was learned while recording."""
     if source == "a proto":
         mock = by_hand(svcmock, tmp_path / "shop", BY_HAND)
     else:
@@ -605,7 +620,9 @@ def test_a_reload_while_streams_run(svcmock: Svcmock, tmp_path: Path) -> None:
     soon = watch("soon", 0)
     with calls.channel(mock.ports["store"]) as channel:
         invoke = channel.unary_stream(
-            soon.how.path, request_serializer=Watching.SerializeToString, response_deserializer=soon.how.output.FromString
+            soon.how.path,
+            request_serializer=Watching.SerializeToString,
+            response_deserializer=soon.how.output.FromString,
         )
         running = invoke(soon.requests[0], timeout=30)
         assert next(running).id == "first"

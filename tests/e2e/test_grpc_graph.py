@@ -1,8 +1,8 @@
 """A graph of services that call each other, recorded in one run and taken apart: any of them may be the mock.
 
-    client -> front (Python) -> store (Python)
-                             -> shipping (Node) -> store
-                                                -> tariffs (HTTP/1.1 and JSON)
+client -> front (Python) -> store (Python)
+                         -> shipping (Node) -> store
+                                            -> tariffs (HTTP/1.1 and JSON)
 """
 
 from collections.abc import Callable
@@ -80,7 +80,9 @@ def test_any_service_of_a_recorded_graph_can_be_the_mock(
     assert all(row["recorded"] == row["accepted"] > 0 for row in table.values())
     assert table["front"]["recorded"] == len(WORK)
     as_it_should_be(before)
-    assert all("grpc" in one["request"] for name in ("front", "shipping", "store") for one in documents(project, name))
+    assert all(
+        "grpc" in one["request"] for name in ("front", "shipping", "store") for one in documents(project, name)
+    )
     assert all(one["request"]["path"].startswith("/tariffs/") for one in documents(project, "tariffs"))
 
     mock = svcmock.up(project)

@@ -1,4 +1,4 @@
-"""gRPC with @grpc/grpc-js as a client and as a server: recorded with one language, replayed to it or to another."""
+"""gRPC with @grpc/grpc-js as a client and as a server: recorded with one language, replayed to any."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Serving HTTP/2 to the clients that people have: httpx, curl, nghttp, h2load, Node; beside HTTP/1.1 on one port."""
+"""HTTP/2 for the clients that people have: httpx, curl, nghttp, h2load, Node; beside HTTP/1.1 on one port."""
 
 import hashlib
 import http.client
@@ -31,7 +31,7 @@ ROUTES = """\
 - request: {path: /users/42}
   respond: {json: {id: 42}}
 - request: {method: POST, path: /orders, json: {item: 42}}
-  respond: {status: 201, headers: [[Location, /orders/1], [Set-Cookie, a=1], [Set-Cookie, b=2]], json: {order: 1}}
+  respond: {status: 201, headers: [[Set-Cookie, a=1], [Set-Cookie, b=2]], json: {order: 1}}
 - match: {method: POST, path: /upload, body: {regex: "^x+$"}}
   respond: {body: uploaded}
 - match: {method: PUT, path: "/uploads/{name}"}
@@ -84,7 +84,9 @@ def tool(name: str, *argv: str | Path) -> str:
     done = subprocess.run(
         [found, *map(str, argv)], capture_output=True, timeout=60, check=False, text=True, errors="replace"
     )
-    assert done.returncode == 0, f"{name} {argv} gave {done.returncode}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
+    assert done.returncode == 0, (
+        f"{name} {argv} gave {done.returncode}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
+    )
     return done.stdout
 
 
@@ -130,9 +132,7 @@ def test_httpx_gets_the_same_over_both_versions(svcmock: Svcmock, shop: Path) ->
             assert replies[1].headers.get_list("set-cookie") == ["a=1", "b=2"]
             assert replies[5].content == LARGE
             del replies[2]
-            seen[name] = [
-                (reply.status_code, reply.content, _plain(reply.headers)) for reply in replies
-            ]
+            seen[name] = [(reply.status_code, reply.content, _plain(reply.headers)) for reply in replies]
     first = seen["2"]
     for name, one in seen.items():
         assert one == first, name
@@ -178,7 +178,9 @@ def test_curl(svcmock: Svcmock, shop: Path, tmp_path: Path) -> None:
         large = tmp_path / "large"
         assert tool("curl", "-sS", "--noproxy", "*", *how, "-o", large, f"{where}/large") == ""
         assert large.read_bytes() == LARGE, how
-        if how != ["--http2-prior-knowledge"]:  # curl 7.88 cannot do that twice on one connection, with any server
+        if how != [
+            "--http2-prior-knowledge"
+        ]:  # curl 7.88 cannot do that twice on one connection, with any server
             both = tool("curl", "-sS", "--noproxy", "*", *how, f"{where}/users/42", f"{where}/users/42")
             assert both == BODY.decode() * 2
     assert curl("--http1.1", f"{url}/version") == "one|1.1 200"
@@ -201,7 +203,9 @@ def test_h2load(svcmock: Svcmock, shop: Path, scheme: str) -> None:
     url = f"{scheme}://127.0.0.1:{mock.ports['shop']}"
     for path, count in (("/users/42", 2000), ("/large", 20)):
         said = tool("h2load", "-c", "4", "-m", "10", "-n", str(count), f"{url}{path}")
-        expected = f"{count} total, {count} started, {count} done, {count} succeeded, 0 failed, 0 errored, 0 timeout"
+        expected = (
+            f"{count} total, {count} started, {count} done, {count} succeeded, 0 failed, 0 errored, 0 timeout"
+        )
         assert f"requests: {expected}" in said, said
         assert f"status codes: {count} 2xx, 0 3xx, 0 4xx, 0 5xx" in said, said
     shop_ = mock.status()["services"]["shop"]
@@ -213,7 +217,12 @@ def test_node(svcmock: Svcmock, shop: Path) -> None:
     script = Path(__file__).with_name("node") / "http2.cjs"
     mock = svcmock.up(shop)
     for scheme in ("http", "https"):
-        argv = [packages.node(), str(script), f"{scheme}://localhost:{mock.ports['shop']}", str(shop / ".svcmock/ca/ca.pem")]
+        argv = [
+            packages.node(),
+            str(script),
+            f"{scheme}://localhost:{mock.ports['shop']}",
+            str(shop / ".svcmock/ca/ca.pem"),
+        ]
         done = subprocess.run(argv, capture_output=True, timeout=60, check=False, text=True)
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
@@ -333,7 +342,9 @@ def test_h2load_while_the_files_change(svcmock: Svcmock, tmp_path: Path) -> None
     if shutil.which("h2load") is None:
         pytest.skip("h2load is not installed")
     url = f"http://127.0.0.1:{mock.ports['shop']}/users/42"
-    load = threading.Thread(target=lambda: said.append(tool("h2load", "-c", "4", "-m", "10", "-n", "100000", url)))
+    load = threading.Thread(
+        target=lambda: said.append(tool("h2load", "-c", "4", "-m", "10", "-n", "100000", url))
+    )
     load.start()
     reloads = 0
     while load.is_alive():

@@ -1,6 +1,7 @@
 """Calls over a channel: side by side, with sockets beside them, and what becomes of them at an end."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -97,6 +98,67 @@ def test_sockets_arrive_in_their_order_and_alive(count: int) -> None:
     finally:
         for sock in listeners:
             sock.close()
+
+
+def test_sockets_that_there_is_no_room_for_are_an_error_and_leave_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system leaves out what the process may not open."""
+    received = socket.recv_fds
+
+    def fewer(*where: Any) -> Any:
+        data, handles, flags, address = received(*where)
+        for handle in handles[1:]:
+            os.close(handle)
+        return data, handles[:1], flags, address
+
+    async def take(sockets: list[socket.socket]) -> int:
+        for sock in sockets:
+            sock.close()
+        return len(sockets)
+
+    async def work(caller: Caller) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "recv_fds", fewer)
+            with pytest.raises(SvcmockError, match="ulimit -n"):
+                await caller.call("take", sockets=listeners)
+        return int(await caller.call("take", sockets=listeners))
+
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(SOCKETS_AT_ONCE + 5)]
+    try:
+        assert talk({"take": take}, work) == len(listeners)
+    finally:
+        for sock in listeners:
+            sock.close()
+
+
+def test_who_takes_no_sockets_is_hung_up_on() -> None:
+    """It may have got some: what came after them would be taken for the others."""
+
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    async def work(caller: Caller) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            with pytest.raises(Gone):  # noqa: PT012  how much fits is the system's
+                while True:
+                    caller._passing.setblocking(False)
+                    socket.send_fds(caller._passing, [bytes(4096)], [listener.fileno()])
+                    await asyncio.wait_for(caller.call("never", sockets=[listener] * 3), 0.01)
+
+    with pytest.raises(BlockingIOError):
+        talk({"never": never}, work)
+
+
+def test_what_cannot_be_sent_back_is_told() -> None:
+    async def give() -> object:
+        return lambda: None
+
+    async def work(caller: Caller) -> None:
+        with pytest.raises(SvcmockError, match="internal error"):
+            await caller.call("give")
+
+    talk({"give": give}, work)
 
 
 def test_who_calls_one_that_has_ended_is_told() -> None:

@@ -51,8 +51,11 @@ def _files(data: bytes, i: int) -> Iterator[tuple[str, bytes]]:
 def _name(raw: bytes) -> str | None:
     """The name of a FileDescriptorProto; None for what is none."""
     proto = parsed(raw)
-    name = proto.name if proto is not None else ""
-    return name if isinstance(name, str) and name.isprintable() and name else None
+    # the library gives bytes for a text that is no UTF-8
+    if proto is None or not all(isinstance(text, str) for text in (proto.name, *proto.dependency)):
+        return None
+    name: str = proto.name
+    return name if name.isprintable() and name else None
 
 
 def parsed(raw: bytes) -> Proto | None:
@@ -92,7 +95,8 @@ def _essence(raw: bytes) -> Proto:
 def _drop_names(fields: Iterable[Any]) -> None:
     """protoc writes every json_name, generated code leaves out those that follow from the name."""
     for field in fields:
-        if field.json_name == re.sub("_+([^_]?)", lambda found: found[1].upper(), field.name):
+        name = field.name if isinstance(field.name, str) else ""  # bytes, which will not link
+        if field.json_name == re.sub("_+([^_]?)", lambda found: found[1].upper(), name):
             field.ClearField("json_name")
 
 

@@ -5,6 +5,7 @@ cannot hold is refused, and so is all else that would mean something near to wha
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from struct import Struct as Layout
@@ -17,6 +18,9 @@ At: TypeAlias = tuple[str | int, ...]
 Parse: TypeAlias = Callable[[Doc, At], Any]
 
 _FLOAT: Final = Layout("<f")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]+")
+_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""Less than `float` takes: no underscores, no white space, no digits of other scripts."""
 _NOT_NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -118,11 +122,13 @@ def _number(doc: Doc) -> int | float | None:
         return None
     if doc in _NOT_NUMBERS:
         return _NOT_NUMBERS[doc]
-    try:
-        value = float(doc)
-    except ValueError:
+    if _NUMBER.fullmatch(doc) is None:
         return None
-    return value if math.isfinite(value) else None
+    value = float(doc)
+    if not math.isfinite(value):
+        return None
+    # as text, too, a whole number is one that a double must hold
+    return int(doc) if _WHOLE.fullmatch(doc) and int(doc) != value else value
 
 
 def _bytes(doc: Doc, at: At) -> bytes:

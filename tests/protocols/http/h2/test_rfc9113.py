@@ -363,6 +363,17 @@ FRAMES = [
         raw(PRIORITY, 0, 1, b"\x80\0\0\1"),
         reaction=goaway("FRAME_SIZE_ERROR"),
     ),
+    case(
+        "6.3 PRIORITY of four bytes on a closed stream",
+        request(1),
+        raw(PRIORITY, 0, 1, b"\x80\0\0\1"),
+        reaction=[*HI_WORDS, *reset("FRAME_SIZE_ERROR")],
+    ),
+    case(
+        "6.3 PRIORITY of an idle stream, then HEADERS of a lower one",
+        priority(3) + request(1),
+        reaction=HI_WORDS,
+    ),
     # 6.4 RST_STREAM
     case("6.4 RST_STREAM on stream 0", rst(0), reaction=goaway("PROTOCOL_ERROR")),
     open_(
