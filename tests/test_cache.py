@@ -1,5 +1,6 @@
 """What was compiled is given back whole or not at all."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_what_was_not_used_is_swept(tmp_path: Path) -> None:
     cache.read("place")
     cache.sweep()
     assert [path.name for path in (tmp_path / ".svcmock" / "cache").iterdir()] == ["place"]
+
+
+def test_where_files_cannot_be_locked_there_is_a_cache_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlockable(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", unlockable)
+    before = len(list(Path("/dev/fd").iterdir()))
+    stored(tmp_path)
+    cache = Cache(tmp_path)
+    assert cache.read("place") == COMPILED
+    cache.sweep()
+    assert [path.name for path in (tmp_path / ".svcmock" / "cache").iterdir()] == ["place"]
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:

@@ -84,6 +84,43 @@ def test_a_sequence_goes_on_after_a_reload_that_did_not_touch_it(tmp_path: Path)
     assert daemon(project(tmp_path, route(201), route(202), route(203)), work) == [201, 202, 203]
 
 
+def test_a_reload_that_nobody_waits_for_any_more_is_done_whole(tmp_path: Path) -> None:
+    async def work(served: Daemon) -> int:
+        where = served.addresses()["shop"]
+        project(tmp_path, route(202))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(served._on_reload({}), 0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await served._on_reload({})
+        assert await served.reload() == []
+        assert served._reloads == 2
+        return await status(where)
+
+    assert daemon(project(tmp_path, route(201)), work) == 202
+
+
+def test_a_mistake_while_files_are_read_leaves_what_was_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistake(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def work(served: Daemon) -> int:
+        where = served.addresses()["shop"]
+        graph = tmp_path / "svcmock.yaml"
+        graph.write_text(graph.read_text() + "  more: {listen: 0, protocol: http, routes: routes/}\n")
+        with monkeypatch.context() as patch:
+            patch.setattr("svcmock.site.Served", mistake)
+            with pytest.raises(ZeroDivisionError):
+                await served.reload()
+        assert await served.reload() == []
+        assert await status(served.addresses()["more"]) == 201
+        return await status(where)
+
+    assert daemon(project(tmp_path, route(201)), work) == 201
+
+
 def test_services_come_and_go_with_the_graph(tmp_path: Path) -> None:
     async def work(served: Daemon) -> None:
         first = served.addresses()["shop"]

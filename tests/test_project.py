@@ -1,5 +1,6 @@
 """A project's folder: what is compiled once, when it is compiled again, and what loading reports."""
 
+import errno
 import gc
 import json
 import os
@@ -341,6 +342,39 @@ def test_damage_is_an_error_of_the_request_and_healed_by_the_next_load(tmp_path:
 
 
 @pytest.mark.usefixtures("on_disk")
+def test_damage_that_another_process_has_found_is_healed_here_too(tmp_path: Path) -> None:
+    """Each worker has the file open; the first one to load compiles it for all."""
+    root = stored_project(tmp_path, recorded(1) + recorded(2))
+    first, second = Loader(root, PLUGINS), Loader(root, PLUGINS)
+    served = first.load(now=NOW).responders["shop"]
+    second.load(now=NOW)
+    (file,) = cached(root)
+    os.truncate(file, file.stat().st_size // 2)
+    with pytest.raises(Unservable, match="damaged"):
+        served.decide(request("/u/2"))
+    for loader in (first, second):
+        assert said(loader.load(now=NOW), "/u/2") is not None
+    stored_before = file.stat().st_ino
+    assert said(second.load(now=NOW), "/u/2") is not None
+    assert [path.stat().st_ino for path in cached(root)] == [stored_before], "compiled once"
+
+
+@pytest.mark.usefixtures("on_disk")
+def test_a_compiler_that_cannot_be_started_leaves_no_descriptor_and_no_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "resource temporarily unavailable")
+
+    root = stored_project(tmp_path, recorded(1))
+    monkeypatch.setattr("subprocess.run", failing)
+    before = len(list(Path("/dev/fd").iterdir()))
+    assert said(load(root, PLUGINS), "/u/1") is not None
+    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert not [path for path in cached(root) if path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("on_disk")
 def test_services_that_share_a_file_share_what_is_open(tmp_path: Path) -> None:
     root = stored_project(tmp_path, recorded(1))
     (root / "svcmock.yaml").write_text(
@@ -366,6 +400,22 @@ NOW = 2**62
 def index_of(loaded: Loaded) -> Index:
     assert not loaded.errors, loaded.problems
     return loaded.responders["shop"].index
+
+
+@pytest.mark.parametrize("above", [1, 10**9])
+def test_loads_that_read_the_same_have_the_same_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: int
+) -> None:
+    monkeypatch.setattr(project_module, "PARALLEL_ABOVE", above)
+    root = stored_project(tmp_path, recorded(1), recorded(2))
+    loader = Loader(root, PLUGINS)
+    version = loader.load().version
+    assert loader.load().version == load(root, PLUGINS).version == version
+    (root / "routes" / "shop1.yaml").write_text(recorded(3))
+    other = loader.load().version
+    assert other != version
+    (root / "routes" / "shop1.yaml").rename(root / "routes" / "shop2.yaml")
+    assert loader.load().version == load(root, PLUGINS).version not in {version, other}
 
 
 @pytest.mark.usefixtures("on_disk")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import msgspec
 import pytest
@@ -88,7 +89,7 @@ def project(tmp_path: Path) -> Path:
     """The files of the page, on free ports."""
     root = tmp_path / "project"
     found = re.findall(r"^```yaml (\S+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert len(found) == 4
+    assert len(found) == 5
     for name, text in found:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,6 +125,19 @@ def test_the_examples_answer(mock: Mock) -> None:
         assert client.get("/picture").content == b"\x89PNG\r\n\x1a\n"
         assert client.post("/xml", content=b"<order id='7'><item/></order>").status_code == 204
         assert client.post("/xml", content=b"<order id='8'><item/></order>").status_code == 501
+
+
+def test_the_examples_of_grpc_answer(mock: Mock) -> None:
+    with grpc.insecure_channel(mock.addresses["catalog"]) as channel:
+        item = channel.unary_unary("/shop.Catalog/GetItem")
+        reply, call = item.with_call(b"\x08\x2a", metadata=(("x-tenant", "a"),), timeout=30)
+        assert reply == b"\x08\x2a\x12\x03Tea"
+        assert (call.initial_metadata(), call.trailing_metadata()) == ((("x-region", "eu"),), (("x-cost", "1"),))
+        with pytest.raises(grpc.RpcError, match="no item 13"):
+            item(b"\x08\x0d", timeout=30)
+        chat = channel.stream_stream("/shop.Support/Chat")
+        said = list(chat(iter([b"\n\x05hello", b"\n\x03bye"]), timeout=30))
+        assert said == [b"\n\x08Welcome.", b"\n\x0fHow can I help?", b"\n\x08Goodbye."]
 
 
 BODY = {

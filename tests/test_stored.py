@@ -1,5 +1,6 @@
 """A stored file gives back what was written or tells that it was damaged, wherever it is, and nothing else."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -204,6 +205,47 @@ def test_a_damaged_file_loses_its_name(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match="svcmock reload"):
         everything(stored, KEYS)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("how", ["found here", "found elsewhere", "cut"])
+def test_damage_that_anybody_has_found_is_known(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "place"
+    path.write_bytes(WHOLE)
+    stored = opened(os.open(path, os.O_RDONLY), path)
+    assert stored.sound
+    match how:
+        case "found here":
+            stored.damaged = True
+        case "found elsewhere":
+            path.unlink()
+        case "cut":
+            os.truncate(path, len(WHOLE) - 1)
+    assert not stored.sound
+    assert opened(file_of(WHOLE)).sound, "one that never had a name"
+
+
+def test_a_disk_that_fails_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> bytes:
+        raise OSError(errno.EIO, "input/output error")
+
+    stored = opened(file_of(WHOLE))
+    with monkeypatch.context() as patch, pytest.raises(Damaged):
+        patch.setattr(os, "pread", failing)
+        everything(stored, KEYS)
+
+
+def test_damage_in_a_folder_that_cannot_be_written_to_is_an_error_of_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "permission denied")
+
+    data = bytearray(WHOLE)
+    data[70] ^= 1
+    stored = opened(file_of(bytes(data)), tmp_path / "place")
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(Damaged):
+        everything(stored, KEYS)
 
 
 def test_a_stored_file_that_nobody_has_is_closed() -> None:

@@ -93,6 +93,36 @@ def test_a_table_that_is_full_starts_anew(monkeypatch: pytest.MonkeyPatch) -> No
         assert [shared.peek(identity(number)) for number in range(7)] == [0] * 6 + [1]
 
 
+class Swept:
+    """The words of a table in which, once a count was read, its slot goes to another group."""
+
+    def __init__(self, words: memoryview, place: int, identity: bytes) -> None:
+        self._words = words
+        self._place = place
+        self._identity = identity
+
+    def __getitem__(self, at: int) -> int:
+        value = self._words[at]
+        if at == self._place + 2:
+            first, second = memoryview(self._identity).cast("Q")
+            for offset, word in enumerate((first, second, 1)):
+                self._words[self._place + offset] = word
+        return value
+
+
+def test_a_count_that_is_read_while_its_slot_changes_hands_is_not_the_one_before() -> None:
+    with table() as file:
+        shared = SharedTurns(file)
+        for _ in range(7):
+            shared.take(identity(1))
+        first, second = memoryview(identity(1)).cast("Q")
+        place, _ = shared._find(first, second)
+        # another with the same way through the table
+        other = identity(1)[:8] + identity(2)[8:]
+        shared._words = Swept(shared._words, place, other)  # type: ignore[assignment]
+        assert shared.peek(other) == 1
+
+
 TAKER = """
 import sys
 from hashlib import blake2b

@@ -36,6 +36,9 @@ class Client:
         self.goaway: h2.events.ConnectionTerminated | None = None
         self.closed = False
         """The server has closed the connection."""
+        self.holding = False
+        """What comes is not acknowledged, so that the server may send no more than the first window."""
+        self._held: list[tuple[int, int]] = []
         self._unread = b""
         self._http.initiate_connection()
         self._flush()
@@ -85,6 +88,14 @@ class Client:
                     self._on(event)
             self._flush()
 
+    def release(self) -> None:
+        """Hold no more."""
+        self.holding = False
+        for size, stream in self._held:
+            self._http.acknowledge_received_data(size, stream)
+        self._held.clear()
+        self._flush()
+
     def close(self) -> None:
         self._peer.close()
 
@@ -104,7 +115,11 @@ class Client:
                 self.answers[event.stream_id].trailers = _named(event.headers)
             case h2.events.DataReceived():
                 self.answers[event.stream_id].body += event.data or b""
-                self._http.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+                size = event.flow_controlled_length or 0
+                if self.holding:
+                    self._held.append((size, event.stream_id))
+                else:
+                    self._http.acknowledge_received_data(size, event.stream_id)
             case h2.events.StreamEnded():
                 self.answers[event.stream_id].ended = True
             case h2.events.StreamReset():

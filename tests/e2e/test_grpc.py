@@ -3,6 +3,8 @@
 import json
 import random
 import shutil
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -239,6 +241,35 @@ def test_a_talk_in_which_only_the_store_speaks(svcmock: Svcmock, tmp_path: Path,
     assert recorder.stop()["store"]["recorded"] == len(work)
     port = svcmock.up(tmp_path / "shop").ports["store"]
     same(told(calls.run(port, work)), before)
+
+
+@pytest.mark.parametrize("reflected", [True, False])
+def test_a_client_stream_that_is_refused_before_its_end(
+    svcmock: Svcmock, tmp_path: Path, reflected: bool
+) -> None:
+    """The client sends one item, and does not say whether there are more until it hears of the refusal."""
+
+    def refused(port: int) -> tuple[str, str]:
+        over = threading.Event()
+
+        def items() -> Iterator[Any]:
+            yield store.Item(id="b", stock=-1)
+            over.wait(calls.TIMEOUT)
+
+        with calls.channel(port) as channel:
+            rpc = store.methods(store.SERVICE)["Sum"].callable(channel).future(items(), timeout=calls.TIMEOUT)
+            try:
+                return rpc.code().name, rpc.details()
+            finally:
+                over.set()
+
+    server, port = store_server(svcmock, *(["reflection"] if reflected else []))
+    recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
+    before = refused(recorder.ports["store"])
+    server.stop()
+    assert before == ("INVALID_ARGUMENT", "item b has a stock of -1")
+    assert recorder.stop()["store"]["recorded"] == 1
+    assert refused(svcmock.up(tmp_path / "shop").ports["store"]) == before
 
 
 def test_compression_both_ways(svcmock: Svcmock, tmp_path: Path) -> None:

@@ -263,9 +263,38 @@ def test_a_worker_that_cannot_be_replaced_is_when_the_files_are_mended(
     os.kill(workers(mock)[0], signal.SIGKILL)
     wait_until(lambda: "a worker cannot serve" in mock.log())
     assert {status for status, _ in many(mock.ports["shop"], ["/users/42"] * 16)} == {200}
+    assert mock.status()["absent"] == 1
+    text = svcmock.run("status", mock.project).stdout
+    assert ", 1 of 2 workers, up since" in text
+    assert "Some workers have ended and are not replaced yet" in text
     routes.write_text(good)
     wait_until(lambda: mock.status()["restarts"] == 1)
     assert len(workers(mock)) == 2
+    assert mock.status()["absent"] == 0
+
+
+def test_commands_say_what_is_when_no_worker_is_there(svcmock: Svcmock, tmp_path: Path) -> None:
+    mock = svcmock.up(project(tmp_path / "shop"), "--workers", "2")
+    assert get(mock.ports["shop"], "/nothing")[0] == 501
+    routes = mock.project / "routes/a.yaml"
+    good = routes.read_text()
+    routes.write_text("- request: {path: /users/42}\n  respond: {boddy: x}\n")
+    svcmock.run("reload", mock.project, code=1)
+    for pid in workers(mock):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: mock.status()["absent"] == 2)
+    assert ", 0 of 2 workers, up since" in svcmock.run("status", mock.project).stdout
+    assert "no worker is there to explain it" in svcmock.run("why", code=None).stderr
+    assert "GET /nothing" in ask(mock, "/journal")["entries"][0]["request"]
+    assert "unknown key `boddy`" in svcmock.run("reload", mock.project, code=1).stdout
+    assert "killed by signal 9" in svcmock.run("logs", mock.project).stdout
+    routes.write_text(good)
+    svcmock.run("reload", mock.project)
+    wait_until(lambda: mock.status()["absent"] == 0)
+    assert {status for status, _ in many(mock.ports["shop"], ["/users/42"] * 16)} == {200}
+    for pid in workers(mock):
+        os.kill(pid, signal.SIGSTOP)
+    mock.down()
 
 
 def test_nobody_is_left_when_it_ends(svcmock: Svcmock, tmp_path: Path) -> None:
