@@ -64,8 +64,8 @@ class Conversing(Protocol):
         Each part is found by its own key, so it says what came before it.
         """
 
-    def part(self, reply: Reply, number: int) -> Reply:
-        """What answers the part with this number."""
+    def part(self, request: Request, reply: Reply, number: int) -> Reply:
+        """What answers the part of this request with this number."""
 
 
 # --- what messages mean -------------------------------------------------------------------------------

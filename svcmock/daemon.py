@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+RELOAD_SECONDS = 50.0
+"""How long whoever asks for a reload waits for it: less than `svcmock.admin.HANDLER_SECONDS`."""
 MAX_PAGE = 1000
 """Journal entries given in one page."""
 
@@ -265,9 +267,12 @@ class Daemon:
         return reports.status(self._graph, self.addresses(), life, serving, self._workers.journals)
 
     async def _on_reload(self, _asked: dict[str, Doc]) -> Doc:
-        # whoever asks may give up waiting: a change that is broken off in the middle is none that may be
+        # a task of its own: a change of routes must not be broken off when whoever asked for it gives up waiting
         reloading = self._keep(asyncio.get_running_loop().create_task(self.reload()))
-        problems = await asyncio.shield(reloading)
+        done, _ = await asyncio.wait((reloading,), timeout=RELOAD_SECONDS)
+        if not done:
+            raise Refusal(504, "this takes long; it goes on, and `svcmock status` tells what came of it")
+        problems = reloading.result()
         failed = any(problem.severity == "error" for problem in problems)
         return {"ok": not failed, "problems": [str(problem) for problem in problems]}
 

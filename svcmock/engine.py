@@ -318,7 +318,7 @@ class Responder:
             typed = msgspec.convert(doc, self.plugin.ReplyDoc)
             reply = self.plugin.reply(typed, files, self.context, request)
             if answer.part >= 0 and self._conversing is not None:
-                reply = self._conversing.part(reply, answer.part)
+                reply = self._conversing.part(request, reply, answer.part)
             return reply, tuple(files.named)
         except msgspec.ValidationError as error:
             raise Unservable(f"route {source} cannot answer: respond: {error}") from None

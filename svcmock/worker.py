@@ -5,10 +5,12 @@ signal: a terminal's and a service manager's are for the supervisor, which tells
 """
 
 import asyncio
+import os
 import signal
 import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -71,7 +73,7 @@ async def serve(settings: Settings, sink: log.Sink) -> None:
     await site.abort()
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Run one worker to its end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -81,8 +83,10 @@ def main() -> int:
     structlog.contextvars.bind_contextvars(worker=settings.number)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, sink))
-    return 0
+        sys.stderr.flush()
+        # Nobody waits for routes that are being read: until their thread was done, the addresses would be in use.
+        os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

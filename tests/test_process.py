@@ -92,6 +92,28 @@ def test_whoever_waits_for_a_killed_one_is_told(tmp_path: Path) -> None:
     assert with_worker(project(tmp_path), work) == -signal.SIGKILL
 
 
+def test_one_that_is_hung_up_on_while_it_reads_routes_does_not_wait_for_them(tmp_path: Path) -> None:
+    """A file that never ends keeps its thread."""
+
+    async def work(process: Process) -> int:
+        graph, _ = load_graph(tmp_path, PLUGINS)
+        assert graph is not None
+        loading = asyncio.create_task(process.load(graph))
+        await process.report()
+        await process.report()
+        process._caller.close()
+        with pytest.raises(Gone):
+            await loading
+        return await process.ended()
+
+    project(tmp_path)
+    (tmp_path / "routes" / "shop.yaml").unlink()
+    os.mkfifo(tmp_path / "routes" / "shop.yaml")
+    graph = tmp_path / "svcmock.yaml"
+    graph.write_text(graph.read_text().replace("routes/", "routes/shop.yaml"))
+    assert with_worker(tmp_path, work) == 0
+
+
 def test_one_that_does_not_react_is_killed(tmp_path: Path) -> None:
     async def work(process: Process) -> int:
         await process.report()

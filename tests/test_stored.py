@@ -229,9 +229,10 @@ def test_a_disk_that_fails_is_damage(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EIO, "input/output error")
 
     stored = opened(file_of(WHOLE))
-    with monkeypatch.context() as patch, pytest.raises(Damaged):
+    with monkeypatch.context() as patch:
         patch.setattr(os, "pread", failing)
-        everything(stored, KEYS)
+        with pytest.raises(Damaged):
+            everything(stored, KEYS)
 
 
 def test_damage_in_a_folder_that_cannot_be_written_to_is_an_error_of_the_request(

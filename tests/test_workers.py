@@ -71,6 +71,10 @@ def died(workers: Workers, number: int = 0) -> Process:
     return process
 
 
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def replaced(workers: Workers, restarts: int = 1) -> None:
     """Wait until all are there again; the limit of `together` ends it."""
     while workers.restarts < restarts or len(await workers.reports()) < workers.count:  # noqa: ASYNC110
@@ -401,7 +405,7 @@ def test_reloads_and_restarts_leave_no_descriptor_behind(tmp_path: Path) -> None
                 await change(workers, tmp_path)
             died(workers, turn % 2)
             await replaced(workers, turn)
-            counted.append(len(list(Path("/proc/self/fd").iterdir())))
+            counted.append(descriptors())
         return counted
 
     assert len(set(together(project(tmp_path, route(201)), 2, work))) == 1

@@ -74,6 +74,11 @@ def served(svcmock: Svcmock, recorded: Recorded, folder: Path) -> Mock:
     return svcmock.up(folder)
 
 
+def learned(project: Path) -> None:
+    """Wait until the recorder knows the schema: it asks for it when the first call comes."""
+    wait_until((project / "recordings/store" / SCHEMA).is_file)
+
+
 def same(after: dict[str, Told], before: dict[str, Told]) -> None:
     """Compared call by call, so that a failure can be read."""
     wrong = {name: (after[name], before[name]) for name in before if after[name] != before[name]}
@@ -223,6 +228,8 @@ def test_talks_in_which_nobody_waits(svcmock: Svcmock, tmp_path: Path) -> None:
         server, port = store_server(svcmock, *how)
         recorder = svcmock.record(project, {"store": f"http://127.0.0.1:{port}"})
         before = told(calls.run(recorder.ports["store"], eager))
+        if how:
+            learned(project)
         server.stop()
         assert recorder.stop()["store"]["recorded"] == len(eager)
         port = svcmock.up(project).ports["store"]
@@ -237,6 +244,8 @@ def test_a_talk_in_which_only_the_store_speaks(svcmock: Svcmock, tmp_path: Path,
     server, port = store_server(svcmock, *(["reflection"] if reflected else []))
     recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
     before = told(calls.run(recorder.ports["store"], work))
+    if reflected:
+        learned(tmp_path / "shop")
     server.stop()
     assert recorder.stop()["store"]["recorded"] == len(work)
     port = svcmock.up(tmp_path / "shop").ports["store"]
@@ -254,10 +263,10 @@ def test_a_client_stream_that_is_refused_before_its_end(
 
         def items() -> Iterator[Any]:
             yield store.Item(id="b", stock=-1)
-            over.wait(calls.TIMEOUT)
+            over.wait(30)
 
         with calls.channel(port) as channel:
-            rpc = store.methods(store.SERVICE)["Sum"].callable(channel).future(items(), timeout=calls.TIMEOUT)
+            rpc = store.methods(store.SERVICE)["Sum"].callable(channel).future(items(), timeout=15)
             try:
                 return rpc.code().name, rpc.details()
             finally:
@@ -266,6 +275,8 @@ def test_a_client_stream_that_is_refused_before_its_end(
     server, port = store_server(svcmock, *(["reflection"] if reflected else []))
     recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
     before = refused(recorder.ports["store"])
+    if reflected:
+        learned(tmp_path / "shop")
     server.stop()
     assert before == ("INVALID_ARGUMENT", "item b has a stock of -1")
     assert recorder.stop()["store"]["recorded"] == 1
@@ -613,7 +624,7 @@ def test_reflection(svcmock: Svcmock, tmp_path: Path, source: str) -> None:
         server, port = store_server(svcmock, "reflection")
         recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
         calls.run(recorder.ports["store"], {"item": WORK["item"]})
-        wait_until((tmp_path / "shop/recordings/store" / SCHEMA).is_file, lambda: recorder.process.output)
+        learned(tmp_path / "shop")
         server.stop()
         recorder.stop()
         mock = svcmock.up(tmp_path / "shop")

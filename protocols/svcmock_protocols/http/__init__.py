@@ -139,8 +139,8 @@ class HttpPlugin:
     ) -> Sequence[messages.Request]:
         return parts.parts(request, reply, context)
 
-    def part(self, reply: messages.Reply, number: int) -> messages.Reply:
-        return parts.part(reply, number)
+    def part(self, request: messages.Request, reply: messages.Reply, number: int) -> messages.Reply:
+        return parts.part(request, reply, number)
 
     def sources(self, options: Any) -> Sequence[str]:
         return messages.patterns(options.proto) + messages.patterns(options.descriptor_set)

@@ -40,9 +40,9 @@ MAX_PENDING: Final = 1000
 MAX_INTERIM: Final = 16
 """Interim replies that are kept for one request."""
 MAX_HELD: Final = 1000
-"""When so many exchanges of one connection wait for the upstream to be asked what they mean, none waits longer."""
+"""Exchanges of one connection that wait until it is known what they mean: with so many, none does."""
 MAX_HELD_BYTES: Final = 16 * 1024 * 1024
-"""Nor does one when their bodies are more bytes than this."""
+"""Bytes of their bodies: with more, none does either."""
 
 _LOCATION = re.compile(
     rb"^((?:content-)?location:[ \t]*)(?:(https?):)?//([^/?#@\s]*)(?=[/?#\s])", re.IGNORECASE | re.MULTILINE

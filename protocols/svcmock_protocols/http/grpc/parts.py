@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from svcmock.protocol import Context
-from svcmock_protocols.http.grpc import view
+from svcmock_protocols.http.grpc import codes, view
 from svcmock_protocols.http.grpc.framing import GrpcError, frame
 from svcmock_protocols.http.grpc.meaning import Memo, of
 from svcmock_protocols.http.messages import Chunk, Reply, Request
@@ -53,12 +53,15 @@ _meaning: Final = Memo(of)
 def parts(request: Request, reply: Reply, context: Context) -> Sequence[Request]:
     """What is asked for in turn; empty where the reply is one to the whole request."""
     kind = view.kind(request.block)
-    if reply.ends_on < 0 or kind is None or not isinstance(request.body, bytes):
+    if kind is None or not isinstance(request.body, bytes):
+        return ()
+    if reply.ends_on < 0 and not _streams_both_ways(request, context):
         return ()
     try:
         messages = view.body(request.body, kind).messages
     except GrpcError:
         return ()
+    reply = _tied(reply, len(messages))
     made = [_part(request, said_open())] if _opens(reply) else []
     before = b""
     for number, message in enumerate(messages, 1):
@@ -81,8 +84,32 @@ def _opens(reply: Reply) -> bool:
     return reply.ends_on == 0 or any(chunk.on == 0 for chunk in reply.chunks)
 
 
-def part(reply: Reply, number: int) -> Reply:
-    """What answers the part that has this place among `parts`."""
+def _streams_both_ways(request: Request, context: Context) -> bool:
+    """Whether the schema says so; whoever serves asks for such a call part by part."""
+    methods = {} if context.schema is None else context.schema.methods
+    method = methods.get(request.target.decode("ascii", "replace"))
+    return method is not None and method.client_streaming and method.server_streaming
+
+
+def _tied(reply: Reply, messages: int) -> Reply:
+    """A reply that says nothing of parts as the answer to the last message, and its status to the end.
+
+    An error comes with the last message: a client may wait for it before it says more.
+    """
+    if reply.ends_on >= 0:
+        return reply
+    on = messages or 1
+    ends_on = messages + 1 if view.status_of(reply) in (None, codes.OK) else on
+    size = len(reply.body) if isinstance(reply.body, bytes) else 0
+    chunks = reply.chunks or ((Chunk(size),) if size else ())
+    return replace(reply, chunks=tuple(replace(chunk, on=on) for chunk in chunks), ends_on=ends_on)
+
+
+def part(request: Request, reply: Reply, number: int) -> Reply:
+    """What answers the part that has this place among the `parts` of this request."""
+    kind = view.kind(request.block)
+    if reply.ends_on < 0 and kind is not None and isinstance(request.body, bytes):
+        reply = _tied(reply, len(view.body(request.body, kind).messages))
     on = number if _opens(reply) else number + 1
     start = 0
     chunks: list[Chunk] = []

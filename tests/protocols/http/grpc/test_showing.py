@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from svcmock_protocols.http.grpc import tree
 from svcmock_protocols.http.grpc.showing import MAX_ANY, Showing, UnshownError
 from tests.protocols.http.grpc.protos import schema
 
@@ -131,7 +132,7 @@ def test_as_many_unknown_fields_as_a_tree_may_have_are_shown():
         (0x7FC00000, "'NaN'"),
         (0xFFC00001, "'NaN'"),
         (0x4E6E6B28, "1000000000.0"),
-        (0x501502F9, "1e+10".replace("1e+10", "10000000000.0")),
+        (0x501502F9, "10000000000.0"),
     ],
 )
 def test_a_float_is_the_shortest_number_that_it_is(bits, text):
@@ -201,7 +202,9 @@ def test_well_known_types(name, data, doc):
 
 
 def any_of(url, value=b""):
-    return b"\x0a" + bytes([len(url)]) + url + (b"\x12" + bytes([len(value)]) + value if value else b"")
+    fields = [b"\x0a" + tree.varint(len(url)) + url]
+    fields += [b"\x12" + tree.varint(len(value)) + value] if value else []
+    return b"".join(fields)
 
 
 @pytest.mark.parametrize(
@@ -225,22 +228,13 @@ def test_any(data, doc):
     assert shown("google.protobuf.Any", data) == doc
 
 
-def test_an_any_is_followed_so_far_and_no_farther():
-    url = b"google.protobuf.Any"
-    data = b"\x0a\x01x"
-    for _ in range(MAX_ANY - 1):
-        data = any_of(url, data)
-    doc = {"@type": "x"}
-    for _ in range(MAX_ANY - 1):
-        doc = {"@type": url.decode(), "value": doc}
-    assert shown("google.protobuf.Any", data) == doc
-    inner = shown("google.protobuf.Any", any_of(url, any_of(url, data)))
-    for _ in range(MAX_ANY):
-        inner = inner["value"]
-    assert inner == {"type_url": url.decode(), "value": "\n\x01x".replace("\x01", "\x01")} or inner.keys() == {
-        "type_url",
-        "value",
-    }
+@pytest.mark.parametrize(("around", "inner"), [(MAX_ANY - 1, {"@type": "x"}), (MAX_ANY, {"type_url": "x"})])
+def test_an_any_is_followed_so_far_and_no_farther(around, inner):
+    url = "google.protobuf.Any"
+    data, doc = any_of(b"x"), inner
+    for _ in range(around):
+        data, doc = any_of(url.encode(), data), {"@type": url, "value": doc}
+    assert shown(url, data) == doc
 
 
 def test_a_message_that_cannot_be_shown_leaves_the_next_one_its_depth():
