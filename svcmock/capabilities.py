@@ -1,7 +1,7 @@
 """What a plugin may have beyond the contract, each a protocol class that is looked for at run time.
 
-A plugin that has the members of one of these is one: nothing is registered, and a plugin that has none of them is
-whole. With `svcmock.protocol`, what third parties build on.
+A plugin that has the members of one of these is one: nothing is registered, and a plugin that has none of them
+is whole. With `svcmock.protocol`, what third parties build on.
 """
 
 from collections.abc import Hashable, Sequence
@@ -33,7 +33,7 @@ class Likeness(Protocol):
         """
 
     def same(self, request: Request) -> Hashable | None:
-        """Equal for requests that no route, nor the protocol, tells apart; None for one that may be like no other.
+        """Equal for requests that neither a route nor the protocol tells apart; None if it may be like no other.
 
         For sessions whose bytes are never alike, because each message is numbered.
         """
@@ -56,7 +56,7 @@ class Likening(Protocol):
 
 @runtime_checkable
 class Conversing(Protocol):
-    """A plugin that has these members, too: a route may hold a conversation, whose parts are asked for one by one."""
+    """A plugin with conversations: a route may hold one, whose parts are asked for one by one."""
 
     def parts(self, request: Request, reply: Reply, context: Context) -> Sequence[Request]:
         """What is asked for in turn, in a conversation; empty for a request with its one reply.

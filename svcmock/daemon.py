@@ -267,7 +267,7 @@ class Daemon:
         return reports.status(self._graph, self.addresses(), life, serving, self._workers.journals)
 
     async def _on_reload(self, _asked: dict[str, Doc]) -> Doc:
-        # a task of its own: a change of routes must not be broken off when whoever asked for it gives up waiting
+        # a task of its own: a change must not be broken off in the middle when whoever asked gives up waiting
         reloading = self._keep(asyncio.get_running_loop().create_task(self.reload()))
         done, _ = await asyncio.wait((reloading,), timeout=RELOAD_SECONDS)
         if not done:

@@ -44,7 +44,7 @@ MAX_DEMANDS = 1024
 DEMAND_MAX = 4096
 """Bytes of a packed route up to which they do."""
 MAX_ADDRESSES = 256
-"""Addresses of which a route with predicates remembers what it answers them, where that is not the same for all."""
+"""Addresses of which a route with predicates remembers its answer, where that is not the same for all."""
 
 
 class Decision(Struct, frozen=True):
@@ -110,10 +110,10 @@ class Responder:
             return self.plugin.likeness(self.index.names, self.context)
         return None
 
-    def decide(self, request: Request) -> Decision | None:
-        """The decision for `request`, or None for a miss. Raises Unservable."""
+    def decide(self, request: Request, *, exact: bool = False) -> Decision | None:
+        """The decision for `request`, or None for a miss; by `exact` routes alone. Raises Unservable."""
         try:
-            found, request = self._find(request)
+            found, request = self._find(request, exact=exact)
         except Damaged as error:
             raise Unservable(str(error)) from None
         if found is None:
@@ -137,15 +137,18 @@ class Responder:
             return msgspec.structs.replace(decision, fixed=False)
         return decision
 
-    def _find(self, request: Request) -> tuple[Found | None, Request]:
+    def _find(self, request: Request, *, exact: bool = False) -> tuple[Found | None, Request]:
         """The answer, and the request as it was seen when it matched.
 
         Predicates may name a credential as recordings hold it, by its token, or as clients send it.
         """
+        find = self.index.find_exact if exact else self.index.find
         if not self._redacted:
-            return self.index.find(request), request
+            return find(request), request
         masked = self.masked(request)
-        found = self.index.find(masked)
+        found = find(masked)
+        if exact:
+            return found, masked
         predicates = self.index.predicates
         if found is None and predicates.size and masked != request:
             return predicates.find(self.plugin.fields(request, self.context)), request

@@ -93,7 +93,8 @@ class SendFile(Struct, frozen=True):
 class Ask(Struct, frozen=True):
     """Find the reply to `request`, which took `size` bytes. `id` is the session's own.
 
-    `optional`: where no route answers, that is no miss. Nothing is noted, and `answered` gets None.
+    `optional`: only an exact route may answer, and where none does, that is no miss. Nothing is noted, and
+    `answered` gets None.
     """
 
     id: int
@@ -116,7 +117,7 @@ class StartTLS(Struct, frozen=True):
 
 
 class Become(Struct, frozen=True):
-    """Another session, or tap, takes over this connection. It is opened, and gets `rest`, which the client sent."""
+    """Another session, or tap, takes over. It is opened, and gets `rest`, which the client has sent."""
 
     to: Any
     rest: bytes = b""
@@ -155,7 +156,7 @@ class Session(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of a message is here and no answer is owed: such a client may stay as long as it likes.
+        """Whether nothing of a message is here and no answer is owed: the client may stay as long as it likes.
 
         True wherever `at_rest` is not None, and where bytes mean another thing on each connection, so that
         `at_rest` always is.
@@ -163,7 +164,7 @@ class Session(Protocol):
 
     @property
     def held(self) -> int:
-        """Bytes that were received and wait for an answer to be sent. The client is not read while there are many."""
+        """Bytes that were received and wait for an answer to be sent. While they are many, no more is read."""
 
     def opened(self) -> Outs:
         """The client connected. Protocols in which the server speaks first send their banner here."""
@@ -267,7 +268,7 @@ class Shut(Struct, frozen=True):
 
 
 class Inquire(Struct, frozen=True):
-    """Ask the upstream what its messages mean, with `svcmock.capabilities.Inquiring`; once for each service and run.
+    """Ask the upstream what its messages mean (`svcmock.capabilities.Inquiring`), once a service and run.
 
     `Tap.informed` is called when that is known, or is not to be had.
     """
@@ -354,7 +355,7 @@ class Context(Struct, frozen=True):
     `token` turns a credential into the stable token that stands for it in recordings. It is applied to
     the recorded and to the live value alike before they are compared, and maps a token to itself.
     `pace` multiplies recorded gaps inside a streamed reply: 1 as recorded, 0 none.
-    `schema`: what `svcmock.capabilities.Schooled` made of the project's files; None for a protocol that needs none.
+    `schema`: what `svcmock.capabilities.Schooled` made of the project's files; None without it.
     """
 
     options: Any
@@ -443,7 +444,7 @@ class Plugin(Protocol):
         """
 
     def tied(self, doc: Any) -> bool:
-        """Whether what `reply` makes of this ReplyDoc depends on the `address` of the request that it answers."""
+        """Whether what `reply` makes of this depends on the `address` of the request that it answers."""
 
     def dump(self, request: Request, reply: Reply, context: Context) -> Documents:
         """Readable and lossless: `session` encodes `reply(dump(...).respond)` to the recorded bytes."""

@@ -84,7 +84,7 @@ def main() -> NoReturn:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, sink))
         sys.stderr.flush()
-        # Nobody waits for routes that are being read: until their thread was done, the addresses would be in use.
+        # Not to wait for routes that are being read: until their thread is done, the addresses are in use.
         os._exit(0)
 
 

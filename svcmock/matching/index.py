@@ -63,6 +63,13 @@ class Index:
 
     def find(self, request: Request) -> Found | None:
         """The answer, or answers in turn, for `request`; None is a miss. Raises Damaged."""
+        found = self.find_exact(request)
+        if found is None and self.predicates.size:
+            return self.predicates.find(self.plugin.fields(request, self.context))
+        return found
+
+    def find_exact(self, request: Request) -> Found | None:
+        """The same among exact routes alone."""
         plugin, context = self.plugin, self.context
         key = plugin.key(request, context)
         slot = self.exact.get(key)
@@ -72,13 +79,7 @@ class Index:
             found = _select(slot, request, plugin, context)
             if found is not None:
                 return found
-        if self.ignoring:
-            found = self._find_ignoring(request)
-            if found is not None:
-                return found
-        if self.predicates.size:
-            return self.predicates.find(plugin.fields(request, context))
-        return None
+        return self._find_ignoring(request) if self.ignoring else None
 
     def _find_ignoring(self, request: Request) -> Found | None:
         best: Found | None = None

@@ -35,6 +35,8 @@ WRITE_AT_ONCE = 256 * 1024
 """Bytes joined into one write before the transport is asked whether it is full."""
 FILE_PIECE = 256 * 1024
 """Bytes read from a body file at a time."""
+FILE_JOINED = 64 * 1024
+"""Bytes of a slice that is read at once and joined with what stands around it: the head of its frame."""
 READ_AHEAD = 64 * 1024
 """Bytes taken from a client while its answer is delayed; then it waits too."""
 LINGER = 2.0
@@ -59,6 +61,8 @@ class Connection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._pieces_size = 0
         self._file: tuple[int, int, int] | None = None
+        self._slices: tuple[str, int] | None = None
+        """A file that is sent in slices, by its path, and its descriptor."""
         self._spools: Spools | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._full = False
@@ -237,6 +241,8 @@ class Connection(asyncio.Protocol):
             wire = self._flush()
         finally:
             self._running = False
+            if self._slices is not None:
+                self._close_slices()
         if queue and not self._full and self._file is None:
             return self._do(())
         busy = self._full or bool(queue) or self._file is not None
@@ -255,8 +261,11 @@ class Connection(asyncio.Protocol):
                 self._ask(out)
             case SendFile(blob):
                 self._forget()
-                self._flush()
-                self._open_file(blob)
+                if blob.size <= FILE_JOINED:
+                    self._join_file(blob)
+                else:
+                    self._flush()
+                    self._open_file(blob)
             case Wake(after, token):
                 self._forget()
                 self._later(after, lambda: self._do(self._session.woke(token)))
@@ -349,6 +358,28 @@ class Connection(asyncio.Protocol):
             log.error("a body file cannot be read", path=blob.path, why=error.strerror)  # noqa: TRY400
             self._end()
             reset(self._transport)
+
+    def _join_file(self, blob: Blob) -> None:
+        """A slice among many of one file, which stays open until all that is to be done now is done."""
+        if self._slices is None or self._slices[0] != blob.path:
+            self._close_slices()
+            self._open_file(blob)
+            if self._file is None:
+                return
+            self._slices, self._file = (blob.path, self._file[0]), None
+        piece = os.pread(self._slices[1], blob.size, blob.offset)
+        if len(piece) < blob.size:
+            log.error("a body file is shorter than its route says", short_by=blob.size - len(piece))
+            self._end()
+            reset(self._transport)
+            return
+        self._pieces.append(piece)
+        self._pieces_size += len(piece)
+
+    def _close_slices(self) -> None:
+        if self._slices is not None:
+            os.close(self._slices[1])
+            self._slices = None
 
     def _pump_file(self) -> None:
         assert self._file is not None

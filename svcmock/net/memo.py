@@ -120,8 +120,8 @@ class Memo:
         """What bytes with this essence get, if they miss."""
         return self._missed.get((rest, essence)) or _revive((rest, essence), self._old_missed, self._missed)
 
-    def decided(self, request: Request) -> Decided | None:
-        """What is known of this very request."""
+    def decided(self, request: Hashable) -> Decided | None:
+        """What is known of this very request, or under this key."""
         return self._decided.get(request) or _revive(request, self._old_decided, self._decided)
 
     def decided_alike(self, same: Hashable, request: Request, size: int) -> Decided | None:

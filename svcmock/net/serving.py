@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from svcmock.capabilities import Likeness
 from svcmock.engine import Decision, Responder, Unservable
 from svcmock.journal import Entry, Notes
 from svcmock.net.descriptors import open_body
@@ -24,6 +25,10 @@ JOURNAL_REQUEST_MAX = 64 * 1024
 """A request larger than this is kept in the journal as its summary."""
 EXPLAINED_PER_SECOND = 50
 """Misses whose explanation is worked out at once; beyond it the reply names `svcmock why`."""
+
+
+_EXACT = object()
+"""Sets what only an exact route may answer apart from what any may."""
 
 
 class Client(Protocol):
@@ -74,27 +79,44 @@ class Serving:
         request, size = ask.request, ask.size
         if memo is None or memo.likeness is None:
             return self._decide(request, size, optional=ask.optional)
+        if ask.optional:
+            return self._decide_exact(ask, memo, memo.likeness)
         known = memo.decided(request)
         if known is not None and known.fact is not None:
             self.journal.again(time(), known.fact)
             return known.decision
-        same = None if known is not None else memo.likeness.same(request)
-        if same is not None:
-            known = memo.decided_alike(same, request, size)
-        if known is not None and (known.decision is not None or ask.optional):
-            if known.decision is not None:
-                self.journal.add(time(), request, known.decision.outcome, size)
+        same = memo.likeness.same(request)
+        known = None if same is None else memo.decided_alike(same, request, size)
+        if known is not None and known.decision is not None:
+            self.journal.add(time(), request, known.decision.outcome, size)
             return known.decision
-        decision = self._decide(request, size, optional=ask.optional)
-        if same is not None and (decision is None or decision.fixed):
+        decision = self._decide(request, size, optional=False)
+        if same is not None and decision is not None and decision.fixed:
             memo.put_decided(same, request, decision)
         return decision
+
+    def _decide_exact(self, ask: Ask, memo: Memo, likeness: Likeness) -> Decision | None:
+        """An optional request: that nothing answers it is worth remembering, too."""
+        request, size = ask.request, ask.size
+        same = likeness.same(request)
+        if same is None:
+            return self._decide(request, size, optional=True)
+        key = (_EXACT, same)
+        known = memo.decided(key)
+        if known is None:
+            decision = self._decide(request, size, optional=True)
+            if decision is None or decision.fixed:
+                memo.put_decided(key, request, decision)
+            return decision
+        if known.decision is not None:
+            self.journal.add(time(), request, known.decision.outcome, size)
+        return known.decision
 
     def _decide(self, request: Request, size: int, *, optional: bool) -> Decision | None:
         now = time()
         problem = ""
         try:
-            decision = self.responder.decide(request)
+            decision = self.responder.decide(request, exact=optional)
             if decision is not None and decision.files:
                 _check_files(decision)
         except Unservable as error:

@@ -417,9 +417,6 @@ def test_a_stream_that_is_cancelled_harms_no_other(svcmock: Svcmock, tmp_path: P
             assert next(stream).id == "first"
             stream.cancel()
             assert stream.code() is grpc.StatusCode.CANCELLED
-            for one in (invoke(soon.requests[0]),):
-                assert next(one).id == "first"
-                one.cancel()
         read = [[item.id for item in one.result().told.read(soon)] for one in others]
         assert read == [["first", "second", "third"]] * 6
         assert calls.call(channel, soon).told.code == "OK"
@@ -463,11 +460,8 @@ def test_a_miss_explains_itself(svcmock: Svcmock, tmp_path: Path, recorded: Reco
     assert [line.text for line in missed["talk"].read(work["talk"])] == ["hello", "ONE"]
     assert field in explained(missed["unary"])[1].detail
     assert "x-tenant" in explained(missed["tenant"])[1].detail
-    why = svcmock.run("why", "m-1", "--project", mock.project, code=None)
-    why = why if why.returncode == 0 else svcmock.run("why", "m-1")
-    assert "gRPC store.v1.Store/Get" in why.stdout
-    assert field in why.stdout
-    assert "coffee" in why.stdout
+    why = svcmock.run("why", "m-1").stdout
+    assert all(text in why for text in ("gRPC store.v1.Store/Get", field, "coffee")), why
     with calls.channel(mock.ports["store"]) as channel:
         for path in ("/store.v1.Store/Unknown", "/unknown.Service/Get"):
             rpc = channel.unary_unary(path).future(b"")

@@ -1,12 +1,13 @@
 """gRPC with @grpc/grpc-js as a client and as a server: recorded with one language, replayed to any."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e import calls, nodes, store
+from tests.e2e import calls, nodes, packages, store
 from tests.e2e.calls import told
 from tests.e2e.processes import Svcmock
 from tests.e2e.services import documents, set_option, store_server
@@ -24,6 +25,14 @@ def same(after: dict[str, Any], before: dict[str, Any]) -> None:
     ]
     assert not wrong, "\n".join(wrong)
     assert after.keys() == before.keys()
+
+
+def test_the_packages_are_pinned_and_their_list_names_no_place() -> None:
+    text = packages.PACKAGES.wanted.read_text()
+    pins = json.loads(text)["dependencies"]
+    assert set(pins) == {"@grpc/grpc-js", "@grpc/proto-loader"}
+    assert all(part.isdigit() for pin in pins.values() for part in pin.split("."))
+    assert "://" not in text
 
 
 @pytest.mark.parametrize("reflected", [True, False])

@@ -360,5 +360,88 @@ def test_an_upstream_that_is_not_there(tmp_path: Path, free_port: Callable[[], i
         asyncio.run(_ask(Connector(service, plugin)))
 
 
-async def _ask(connector: Connector) -> None:
-    await inquiry.ask(Asking(), connector, ())
+async def _ask(connector: Connector, asking: Inquiry | None = None) -> list[Learned]:
+    return await inquiry.ask(asking or Asking(), connector, ())
+
+
+# --- one inquiry by itself ----------------------------------------------------------------------------
+
+
+class Pieces:
+    """Learns the words that it is told, once `last` has come. `fails`: before it has said anything."""
+
+    def __init__(self, last: bytes = b"!", *, fails: Exception | None = None) -> None:
+        self._last = last
+        self._fails = fails
+        self._heard = b""
+
+    def opened(self) -> Sequence[Send | Learned | Close]:
+        if self._fails is not None:
+            raise self._fails
+        return (Send(QUESTION),)
+
+    def received(self, data: bytes) -> Sequence[Send | Learned | Close]:
+        self._heard += data
+        if not self._heard.endswith(self._last):
+            return ()
+        words = [Learned(f"{i}.bin", word) for i, word in enumerate(self._heard.split())]
+        return (*words, Close(), Close(), Send(b"late"))
+
+
+def asked(asking: Inquiry, said: bytes, *, stays: bool = True) -> list[Learned]:
+    """What is learned from an upstream that answers with these bytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.readline()
+            writer.write(said)
+            if stays:
+                await reader.read()
+        writer.close()
+
+    async def work() -> list[Learned]:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            connector = Connector(msgspec.structs.replace(SERVICE, upstream=url), HttpPlugin())
+            return await _ask(connector, asking)
+
+    return asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def test_all_that_was_learned_is_given_in_order() -> None:
+    assert asked(Pieces(), b"one two!") == [Learned("0.bin", b"one"), Learned("1.bin", b"two!")]
+
+
+def test_an_upstream_that_has_nothing_to_say() -> None:
+    with pytest.raises(inquiry.InquiryError, match="it has no answer"):
+        asked(Pieces(b"\n"), b" \n")
+
+
+def test_what_is_half_said_is_not_learned() -> None:
+    with pytest.raises(inquiry.InquiryError, match="the connection ended"):
+        asked(Pieces(), b"one two", stays=False)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_an_answer_of_the_limit_is_taken_and_one_byte_more_is_not(
+    monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    monkeypatch.setattr(inquiry, "MAX_ANSWERS", 100_000)
+    said = b"x" * (99_999 + more) + b"!"
+    if not more:
+        assert asked(Pieces(), said) == [Learned("0.bin", said)]
+        return
+    with pytest.raises(inquiry.InquiryError, match="more than 100000 bytes were answered"):
+        asked(Pieces(), said)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (KeyError("first"), r"a mistake in the protocol's code: KeyError\('first'\)"),
+        (ProtocolError("no"), "the answer cannot be read: no"),
+    ],
+)
+def test_an_inquiry_that_fails_before_it_has_asked(error: Exception, why: str) -> None:
+    with pytest.raises(inquiry.InquiryError, match=why):
+        asked(Pieces(fails=error), b"")

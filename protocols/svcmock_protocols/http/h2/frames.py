@@ -48,6 +48,8 @@ MAX_CONCURRENT_STREAMS: Final = 3
 INITIAL_WINDOW_SIZE: Final = 4
 MAX_FRAME_SIZE: Final = 5
 MAX_HEADER_LIST_SIZE: Final = 6
+GRPC_TRUE_BINARY: Final = 0xFE03
+"""By which gRPC's core agrees with itself to send `-bin` values as they are, and not as base64."""
 
 # error codes (section 7)
 NO_ERROR: Final = 0

@@ -1,7 +1,5 @@
 """Streams of a recorded connection, as header lists and bytes: when one is an exchange, and why it is not."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from svcmock.protocol import Began, Exchange, Lost, Seen, Timing, Upstream
@@ -9,10 +7,23 @@ from svcmock_protocols.http import exchanges
 from svcmock_protocols.http.exchanges import Exchanges
 from svcmock_protocols.http.h2.recorded import RecordedStreams, When
 from svcmock_protocols.http.messages import Chunk, Options, Request
-from tests.protocols.http.h2.taps import CALL, CALL_OK, GET, OK, ONE, POST, STATUS_OK, TWO, C, Pairs, S, context
+from tests.protocols.http.h2.taps import (
+    CALL,
+    CALL_OK,
+    GET,
+    KNOWN,
+    OK,
+    ONE,
+    POST,
+    STATUS_OK,
+    TWO,
+    C,
+    Pairs,
+    S,
+    context,
+)
 
 Fields = tuple[tuple[bytes, bytes], ...]
-KNOWN = SimpleNamespace(methods={"/a": None})
 
 
 class Streams:
