@@ -33,7 +33,7 @@ class Likeness(Protocol):
         """
 
     def same(self, request: Request) -> Hashable | None:
-        """Equal for requests that neither a route nor the protocol tells apart; None if it may be like no other.
+        """Equal for requests that neither a route nor the protocol tells apart; None if it is like no other.
 
         For sessions whose bytes are never alike, because each message is numbered.
         """

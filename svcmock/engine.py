@@ -43,6 +43,8 @@ MAX_DEMANDS = 1024
 """Exact routes of which explanations remember what they demand."""
 DEMAND_MAX = 4096
 """Bytes of a packed route up to which they do."""
+MAX_CONVERSATIONS = 64
+"""Conversations that are kept whole, while their parts are asked for."""
 MAX_ADDRESSES = 256
 """Addresses of which a route with predicates remembers its answer, where that is not the same for all."""
 
@@ -101,6 +103,7 @@ class Responder:
         self._files = files
         self._seen: tuple[Request, Request] | None = None
         self._demands: dict[Answer, Mapping[str, Doc]] = {}
+        self._conversations: dict[bytes, tuple[Request, Reply]] = {}
         self._redacted = redacted
         """Some recording holds tokens: live credentials must become tokens before they are compared."""
 
@@ -252,10 +255,22 @@ class Responder:
         doc = route_of(answer.doc)
         request = self._recorded(doc, files)
         if answer.part >= 0 and self._conversing is not None:
-            typed = msgspec.convert(doc.respond, self.plugin.ReplyDoc)
-            reply = self.plugin.reply(typed, files, self.context, request)
-            request = self._conversing.parts(request, reply, self.context)[answer.part]
+            whole, reply = self._conversation(answer)
+            request = self._conversing.parts(whole, reply, self.context)[answer.part]
         return doc, request
+
+    def _conversation(self, answer: Answer) -> tuple[Request, Reply]:
+        """All of the conversation of which a route answers a part; its other parts are asked for soon."""
+        known = self._conversations.get(answer.doc)
+        if known is None:
+            doc, files = route_of(answer.doc), self._files(answer.file)
+            request = self._recorded(doc, files)
+            typed = msgspec.convert(doc.respond, self.plugin.ReplyDoc)
+            known = request, self.plugin.reply(typed, files, self.context, request)
+            if len(self._conversations) >= MAX_CONVERSATIONS:
+                self._conversations.clear()
+            self._conversations[answer.doc] = known
+        return known
 
     def _recorded(self, doc: RouteDoc, files: Files) -> Request | None:
         """The request that a route was recorded from, or has as its example."""
@@ -316,13 +331,13 @@ class Responder:
         files = _Watched(self._files(answer.file))
         source = f"{answer.file}:{answer.line}"
         try:
-            if request is None or answer.part >= 0:
+            if answer.part >= 0 and self._conversing is not None:
+                request, reply = self._conversation(answer)
+                return self._conversing.part(request, reply, answer.part), ()
+            if request is None:
                 request = self._recorded(route_of(answer.doc), self._files(answer.file))
             typed = msgspec.convert(doc, self.plugin.ReplyDoc)
-            reply = self.plugin.reply(typed, files, self.context, request)
-            if answer.part >= 0 and self._conversing is not None:
-                reply = self._conversing.part(request, reply, answer.part)
-            return reply, tuple(files.named)
+            return self.plugin.reply(typed, files, self.context, request), tuple(files.named)
         except msgspec.ValidationError as error:
             raise Unservable(f"route {source} cannot answer: respond: {error}") from None
         except Invalid as invalid:

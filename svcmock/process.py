@@ -16,6 +16,7 @@ from svcmock.log import Format, Level
 from svcmock.model import Graph, Problem
 from svcmock.net.channel import Caller
 from svcmock.net.held import Place
+from svcmock.project import Version
 from svcmock.protocol import Doc
 from svcmock.reports import Report
 from svcmock.worker import Settings
@@ -63,8 +64,8 @@ class Process:
                 sock.close()  # while a copy were open here, the kernel would give it clients
         return problems
 
-    async def version(self) -> bytes:
-        version: bytes = await self._call("version")
+    async def version(self) -> Version:
+        version: Version = await self._call("version")
         return version
 
     async def commit(self) -> None:

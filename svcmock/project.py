@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
-from hashlib import blake2b
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,16 +45,23 @@ SETTLED_NS = 2_000_000_000
 """Age of a change from which on a file's times tell it from later ones, on any file system."""
 
 
-class Loaded(Struct, frozen=True):
-    """What a project's files say. `responders` is complete only without errors among `problems`.
+class Version(Struct, frozen=True):
+    """What was read: `what` is the same for the same files where `how`, the code that read them, is.
 
-    `version` is equal for loads that have read the same route files.
+    A process that was started later may have other code.
     """
+
+    how: bytes = b""
+    what: bytes = b""
+
+
+class Loaded(Struct, frozen=True):
+    """What a project's files say. `responders` is complete only without errors among `problems`."""
 
     graph: Graph | None
     responders: dict[str, Responder]
     problems: list[Problem]
-    version: bytes = b""
+    version: Version = Version()
 
     @property
     def errors(self) -> bool:
@@ -164,14 +171,12 @@ class Loader:
             self._known = known
             run.cache.sweep()
         # services may share a route file: what is wrong with it is told once
-        return Loaded(graph, responders, _in_order(problems), _version(known))
+        return Loaded(graph, responders, _in_order(problems), self._version(known))
 
-
-def _version(known: Known) -> bytes:
-    digest = blake2b(digest_size=16)
-    for service, made in sorted(known.made.items()):
-        digest.update(msgspec.msgpack.encode([service, list(made.places.items())]))
-    return digest.digest()
+    def _version(self, known: Known) -> Version:
+        how = [_code(plugin) for _, plugin in sorted(self._plugins.items())]
+        what = [(service, list(made.places.items())) for service, made in sorted(known.made.items())]
+        return Version(*(sha256(msgspec.msgpack.encode(each)).digest() for each in (how, what)))
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -213,6 +218,11 @@ def _code_of(module: str) -> list[tuple[str, int, int]]:
     return found
 
 
+def _code(plugin: Plugin) -> list[object]:
+    """What tells the code that compiles routes of a protocol from other such code."""
+    return [CACHE_FORMAT, __version__, plugin.name, _code_of(__name__), _code_of(type(plugin).__module__)]
+
+
 class _Run(Struct, frozen=True):
     """One load. What `before` has is taken over where it is still right; `known` is for the next one."""
 
@@ -236,11 +246,7 @@ class _Loader:
         self._context = context_of(service, plugin, tokenizer(run.key), schema)
         self._salt = msgspec.msgpack.encode(
             [
-                CACHE_FORMAT,
-                __version__,
-                plugin.name,
-                _code_of(__name__),
-                _code_of(type(plugin).__module__),
+                *_code(plugin),
                 msgspec.to_builtins(service.options),
                 self._context.ignore.patterns,
                 (run.key or b"").hex(),

@@ -22,7 +22,7 @@ from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.net.ca import Ca, load_or_create_ca
 from svcmock.net.held import Place, place_of
 from svcmock.net.served import Served
-from svcmock.project import Loaded, Loader
+from svcmock.project import Loaded, Loader, Version
 from svcmock.protocol import Doc, Invalid, Plugin, SvcmockError
 from svcmock.running import PRIVATE
 from svcmock.turns import Turns
@@ -35,7 +35,7 @@ class Member(Protocol):
     """A site: here, or in another process."""
 
     async def load(self, graph: Graph) -> list[Problem]: ...
-    async def version(self) -> bytes: ...
+    async def version(self) -> Version: ...
     async def adopt(self, places: Sequence[Place], sockets: Sequence[socket.socket] = ()) -> list[Problem]: ...
     async def commit(self) -> None: ...
     async def sweep(self) -> None: ...
@@ -77,9 +77,9 @@ class Site:
         self._next = None if loaded.errors else _Next(loaded)
         return loaded.problems
 
-    async def version(self) -> bytes:
-        """What was loaded, in a word: equal for sites that have read the same."""
-        return b"" if self._next is None else self._next.loaded.version
+    async def version(self) -> Version:
+        """What was loaded, in a word."""
+        return Version() if self._next is None else self._next.loaded.version
 
     async def adopt(self, places: Sequence[Place], sockets: Sequence[socket.socket] = ()) -> list[Problem]:
         """Make ready to serve what was loaded; gives what cannot be.

@@ -25,6 +25,7 @@ from svcmock.net.ca import load_or_create_ca
 from svcmock.net.channel import Gone
 from svcmock.net.held import SPREADS, Held, Place, place_of
 from svcmock.process import LogTo, Process, Shared, start_worker
+from svcmock.project import Version
 from svcmock.protocol import Doc, Plugin, SvcmockError
 from svcmock.reports import Report
 from svcmock.running import PRIVATE
@@ -148,7 +149,7 @@ class Workers:
             if problems is None:
                 # whoever comes next must find what it can load
                 return self._nobody() or await self._alone(Journal()).load(graph)
-            if failed(problems) or len(set(await self._all(lambda member: member.version()))) < 2:
+            if failed(problems) or _agree(await self._all(lambda member: member.version())):
                 return problems
         return [Problem(FILE, 1, 1, "the route files change while they are read; try again")]
 
@@ -392,6 +393,11 @@ class Workers:
         if told and not failed(told[0]):
             told += await self._all(tried, members)
         return list(dict.fromkeys(problem for problems in told for problem in problems)) if told else None
+
+
+def _agree(versions: Sequence[Version]) -> bool:
+    """Whether all have read the same, as far as that can be told: not of those with other code."""
+    return len(set(versions)) == len({version.how for version in versions})
 
 
 async def _commit(member: Member) -> None:

@@ -416,6 +416,9 @@ def test_loads_that_read_the_same_have_the_same_version(
     assert other != version
     (root / "routes" / "shop1.yaml").rename(root / "routes" / "shop2.yaml")
     assert loader.load().version == load(root, PLUGINS).version not in {version, other}
+    assert len({version.how, other.how, loader.load().version.how}) == 1
+    monkeypatch.setattr(project_module, "__version__", "another")
+    assert load(root, PLUGINS).version.how != version.how
 
 
 @pytest.mark.usefixtures("on_disk")

@@ -14,6 +14,7 @@ import pytest
 from svcmock.config import load_graph
 from svcmock.model import Graph, Problem
 from svcmock.process import LogTo, Process
+from svcmock.project import Version
 from svcmock.protocol import SvcmockError
 from svcmock.workers import Workers, failed
 from tests.routes import PLUGINS, project
@@ -338,6 +339,26 @@ def test_all_have_read_the_same_also_where_files_change_meanwhile(tmp_path: Path
     told = together(project(tmp_path, route(201)), 2, work)
     why = "svcmock.yaml:1:1: the route files change while they are read; try again"
     assert told == ({202} if once else ([why], {201}))
+
+
+@on_linux
+def test_a_successor_with_other_code_does_not_hold_up_changes(tmp_path: Path) -> None:
+    """svcmock may be upgraded while it runs: what it reads is not told by the same hash then."""
+
+    async def work(workers: Workers) -> set[int]:
+        await change(workers, tmp_path)
+        second = workers._slots[1].process
+        assert second is not None
+
+        async def version() -> Version:
+            return Version(b"another way", b"another hash")
+
+        second.version = version  # type: ignore[method-assign]
+        project(tmp_path, route(202))
+        await change(workers, tmp_path)
+        return await statuses(workers)
+
+    assert together(project(tmp_path, route(201)), 2, work) == {202}
 
 
 @on_linux

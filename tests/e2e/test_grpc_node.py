@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.e2e import calls, nodes, packages, store
-from tests.e2e.calls import told
+from tests.e2e.calls import Told, told
 from tests.e2e.processes import Svcmock
 from tests.e2e.services import documents, set_option, store_server
 from tests.e2e.work import WORK
@@ -51,6 +52,14 @@ def test_a_client_in_node_of_a_store_in_python(svcmock: Svcmock, tmp_path: Path,
     assert mock.status()["services"]["store"]["misses"] == 0
 
 
+def dateless(seen: dict[str, Told]) -> dict[str, Told]:
+    """Without the date that a server in Node sends: talks that begin alike may be opened with each other's."""
+    return {
+        name: replace(one, initial=tuple(pair for pair in one.initial if pair[0] != "date"))
+        for name, one in seen.items()
+    }
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_client_in_python_of_a_store_in_node(svcmock: Svcmock, tmp_path: Path, known: bool) -> None:
     """With a schema from a file, and without: it has no reflection."""
@@ -63,7 +72,7 @@ def test_a_client_in_python_of_a_store_in_node(svcmock: Svcmock, tmp_path: Path,
         line = f"{{listen: 0, upstream: '{url}', routes: recordings/store/, options: {{proto: protos/}}}}"
         (project / "svcmock.yaml").write_text(f"version: 1\nservices:\n  store: {line}\n")
     recorder = svcmock.record(project, {"store": url})
-    before = told(calls.run(recorder.ports["store"], WORK))
+    before = dateless(told(calls.run(recorder.ports["store"], WORK)))
     server.stop()
     table = recorder.stop()["store"]
     assert table["recorded"] == table["accepted"] == len(WORK), recorder.process.output
@@ -71,8 +80,8 @@ def test_a_client_in_python_of_a_store_in_node(svcmock: Svcmock, tmp_path: Path,
     assert before["status with details"].code == "NOT_FOUND"
     assert documents(project)[0]["request"]["message"] == ({"id": "tea"} if known else {"1": "tea"})
     mock = svcmock.up(project)
-    same(told(calls.run(mock.ports["store"], WORK)), before)
-    same(told(calls.arun(mock.ports["store"], WORK)), before)
+    same(dateless(told(calls.run(mock.ports["store"], WORK))), before)
+    same(dateless(told(calls.arun(mock.ports["store"], WORK))), before)
     assert mock.status()["services"]["store"]["misses"] == 0
 
 

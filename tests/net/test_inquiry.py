@@ -408,8 +408,9 @@ def asked(asking: Inquiry, said: bytes, *, stays: bool = True) -> list[Learned]:
     return asyncio.run(asyncio.wait_for(work(), 20))
 
 
-def test_all_that_was_learned_is_given_in_order() -> None:
+def test_all_that_was_learned_is_given_in_order(caplog: pytest.LogCaptureFixture) -> None:
     assert asked(Pieces(), b"one two!") == [Learned("0.bin", b"one"), Learned("1.bin", b"two!")]
+    assert caplog.records == []  # where asyncio tells what went wrong in a protocol
 
 
 def test_an_upstream_that_has_nothing_to_say() -> None:

@@ -112,7 +112,7 @@ class RequestHead(Struct, frozen=True):
 
     `framing` is "length", "chunked" or "none"; `expect` is the lower-cased expectation of a 1.1 client.
     `plain`: sent by an HTTP/1.1 client that keeps its connection, and not with HEAD.
-    `upgrade`: the HTTP2-Settings of a client that would go over to HTTP/2 (RFC 7540 section 3.2), None of others.
+    `upgrade`: the HTTP2-Settings of a client that would go over to HTTP/2 (RFC 7540 section 3.2), else None.
     """
 
     request: Request

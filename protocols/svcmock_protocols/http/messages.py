@@ -73,7 +73,9 @@ class Reply(Struct, frozen=True):
     keeps its connection alive and did not ask with HEAD.
 
     `ends_on`: in a conversation, the part of the request with which the reply ends; -1: it is none.
-    `more`: this is what answers one part, and the reply goes on after it.
+    `more`: this is what answers one part, and the reply goes on after it. `upto`: of a part, the bytes of the
+    body that the client has been sent when it is answered; -1: all. So whatever was answered before by another
+    recording of the same conversation, nothing is said twice and nothing is left out.
     """
 
     status: int
@@ -91,6 +93,7 @@ class Reply(Struct, frozen=True):
     plain: bool = False
     ends_on: int = -1
     more: bool = False
+    upto: int = -1
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):

@@ -185,17 +185,25 @@ def _sent(waiting: list[bytes]) -> Iterator[Out]:
         yield Send(b"".join(waiting))
 
 
-def pieces(body: bytes | Blob | Spooled, chunks: Iterable[Chunk]) -> Iterator[tuple[float, bytes | Blob]]:
-    """The body cut as `chunks` say, each piece with the seconds before it. What they leave is one more."""
+def pieces(
+    body: bytes | Blob | Spooled, chunks: Iterable[Chunk], start: int = 0, upto: int = -1
+) -> Iterator[tuple[float, bytes | Blob]]:
+    """The body from `start` up to `upto`, cut as `chunks` say, each piece with the seconds before it.
+
+    What they leave is one more.
+    """
     if isinstance(body, Spooled):
         return
     total = len(body) if isinstance(body, bytes) else body.size
+    total = total if upto < 0 else min(upto, total)
     at = 0
     for chunk in chunks:
-        size = min(chunk.size, total - at)
-        if size > 0:
-            yield chunk.after, _cut(body, at, size)
-            at += size
+        end = min(at + chunk.size, total)
+        if end > max(at, start):
+            first = max(at, start)
+            yield chunk.after if first == at else 0.0, _cut(body, first, end - first)
+        at = end
+    at = max(at, start)
     if at < total:
         yield 0.0, _cut(body, at, total - at)
 

@@ -266,6 +266,15 @@ def test_a_spooled_body_has_the_length_and_the_coding_that_it_has_on_disk() -> N
     assert made.request.block == b"content-length: 43\r\nx-api-key: %b\r\n" % TOKEN
 
 
+def test_a_credential_in_a_spooled_request_is_found_in_a_reply_that_is_not() -> None:
+    held, out = make(max_body_memory=40), list[Seen]()
+    asked = begin(held, out, Request(b"POST", b"/", block=b"content-type: application/json\r\n"))
+    finish(held, asked, out, b'{"password": "%b", "more": "%b"}' % (SECRET, b"x" * 40), b"echo " + SECRET)
+    (made,) = [one for one in out if isinstance(one, Exchange)]
+    assert isinstance(made.request.body, Spooled)
+    assert made.reply.body == b"echo " + TOKEN
+
+
 def told_large(reply: bytes, *, grpc: bool) -> Seen:
     held, out = make(schema=SCHEMA, max_body_memory=10), list[Seen]()
     asked = begin(held, out, Request(b"POST", CALL.target, b"2", b"x-api-key: %b\r\n" % SECRET))

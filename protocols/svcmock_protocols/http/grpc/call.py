@@ -2,8 +2,10 @@
 
 Decides what is asked next, as the client's messages come in. A method that streams both ways by the schema is a
 conversation: its beginning, each message and its end are asked for in turn, each message with a digest of those
-before it. A method that the schema does not know may be one; its parts are asked for on trial, and if no route
-has answered any of them when the client has said all, the whole call is asked for like any other.
+before it. A method that the schema does not know may be one, and one whose client streams may be answered
+before the client has said all; their parts are asked for on trial. If no route has answered any of them when the
+client has said all, or none answers the end of what began as a conversation, the whole call is asked for like
+any other.
 """
 
 from collections import deque
@@ -19,22 +21,40 @@ class Call:
 
     __slots__ = (
         *("_answered", "_before", "_context", "_count", "_ended", "_goes_on", "_head", "_known", "_opened"),
-        *("_over", "_reader", "_waiting"),
+        *("_over", "_own", "_reader", "_waiting", "_whole", "told"),
     )
 
-    def __init__(self, head: Request, context: Context, limit: int, *, known: bool) -> None:
-        """`known`: the schema says that it is a conversation. `limit`: bytes of a message."""
+    def __init__(self, head: Request, context: Context, limit: int, *, known: bool, own: bool = False) -> None:
+        """`known`: the schema says that it is a conversation. `limit`: bytes of a message.
+
+        `own`: what no route answers is answered here, so nothing of it is ever a miss.
+        """
         self._head = head
         self._context = context
         self._known = known
+        self._own = own
         self._reader = Reader(limit)
         self._waiting: deque[bytes] = deque()
         self._opened = self._ended = self._over = False
         self._answered = False
         self._goes_on = False
         """The last answer was one of a recorded conversation that has not come to its end."""
+        self._whole = False
+        """The whole call is to be asked for."""
         self._count = 0
         self._before = b""
+        self.told = 0
+        """Bytes of a recorded conversation that the client was sent, from whichever of its recordings."""
+
+    @property
+    def keeps_body(self) -> bool:
+        """Whether it may come to be asked for as a whole."""
+        return not (self._known or self._own)
+
+    @property
+    def over(self) -> bool:
+        """Whether its end was asked for, and nothing is left to be."""
+        return self._over and not self._whole
 
     @property
     def pending(self) -> bool:
@@ -43,7 +63,7 @@ class Call:
 
     @property
     def on_trial(self) -> bool:
-        """Whether it may have to be asked for as a whole, so that its body is to be kept."""
+        """Whether nothing tells yet that it is a conversation."""
         return not (self._known or self._answered)
 
     def feed(self, data: bytes) -> None:
@@ -68,19 +88,24 @@ class Call:
             self._count += 1
             said = said_at(self._count, self._before)
             self._before = chain(self._before, message, self._head, self._context)
-            return self._part(said, message), self.on_trial
-        if not self._ended or self._over:
+            return self._part(said, message), self._own or self.on_trial
+        if not self._ended or self.over:
             return None
-        self._over = True
-        if self.on_trial:
+        if self._whole or (self.on_trial and not self._own):
+            self._over, self._whole = True, False
             return None, False
-        return self._part(said_end(self._before)), self._answered and not self._goes_on
+        self._over = True
+        settled = self._answered and not self._goes_on
+        return self._part(said_end(self._before)), self.keeps_body or self._own or settled
 
     def answered(self, reply: Reply | None) -> None:
         """What became of the last `ask`."""
         if reply is not None:
-            self._answered = True
+            self._answered = self._answered or not self._own
             self._goes_on = reply.more
+        elif self._over:
+            self._whole = self.keeps_body and self._goes_on
+            self._goes_on = False
 
     def _part(self, said: bytes, body: bytes = b"") -> Request:
         head = self._head

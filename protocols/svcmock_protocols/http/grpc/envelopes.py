@@ -139,10 +139,20 @@ def _encoded(doc: Doc, types: Types, at: tuple[str | int, ...]) -> bytes:
         return b""
     if types.schema is not None:
         data: bytes = types.schema.to_bytes(types.name, doc, at)
-        return data
+        return _as_recorded(doc, data, types) if tree.numbered(doc) else data
     if isinstance(doc, dict) and not tree.numbered(doc):
         raise Invalid(at, types.why)
     return tree.write(doc, at)
+
+
+def _as_recorded(doc: Doc, data: bytes, types: Types) -> bytes:
+    """A message that was recorded without a schema: its fields as they stood, where that means the same."""
+    try:
+        written = tree.write(doc, ())
+    except Invalid:
+        return data
+    meaning = types.schema.canonical
+    return written if meaning(types.name, written) == meaning(types.name, data) else data
 
 
 def _shown(data: bytes, types: Types) -> Doc | None:

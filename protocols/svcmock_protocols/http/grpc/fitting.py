@@ -46,6 +46,8 @@ def fitted(reply: Reply, request: Request) -> Reply:
     unpack = packed not in (b"", b"identity") and not _takes(request.block, packed)
     if not unpack and (have.web, have.text) == (want.web, want.text):
         return reply
+    if reply.upto >= 0:
+        reply = replace(reply, body=reply.body[: reply.upto], upto=-1)
     try:
         plain = _from_web(reply, have) if have.web else reply
         plain = _unpacked(plain, packed) if unpack else plain

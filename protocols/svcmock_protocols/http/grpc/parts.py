@@ -111,25 +111,15 @@ def part(request: Request, reply: Reply, number: int) -> Reply:
     if reply.ends_on < 0 and kind is not None and isinstance(request.body, bytes):
         reply = _tied(reply, len(view.body(request.body, kind).messages))
     on = number if _opens(reply) else number + 1
-    start = 0
-    chunks: list[Chunk] = []
-    end = 0
-    at = 0
-    for chunk in reply.chunks:
-        if chunk.on == on:
-            start = start if chunks else at
-            end = at + chunk.size
-            chunks.append(replace(chunk, on=-1))
-        at += chunk.size
+    chunks = tuple(replace(chunk, on=-1) for chunk in reply.chunks if chunk.on <= on)
     last = on >= reply.ends_on
-    body = reply.body[start:end] if isinstance(reply.body, bytes) else reply.body
     alone = not reply.body and not reply.trailers
     return replace(
         reply,
         # a head that ends the reply is not sent before the end
         block=reply.block if last or not alone else b"",
-        body=body,
-        chunks=tuple(chunks),
+        chunks=chunks,
         trailers=reply.trailers if last else b"",
         more=not last,
+        upto=sum(chunk.size for chunk in chunks),
     )

@@ -73,10 +73,11 @@ class Answering:
         """None for a call that is no conversation: its method takes, or gives, one message."""
         path, schema = _path(request), self._context.schema
         method = None if schema is None else schema.methods.get(path)
-        both = method is not None and method.client_streaming and method.server_streaming
-        if not both and (method is not None or path in _WHOLE):
+        if path in _WHOLE or (method is not None and not method.client_streaming):
             return None
-        return Call(request, self._context, self._limit, known=both and not _own(request))
+        own = _own(request)
+        known = method is not None and method.server_streaming and not own
+        return Call(request, self._context, self._limit, known=known, own=own)
 
     def body(self, stream: Stream, payload: bytes, outs: list[Out], *, ends: bool) -> None:
         """Some bytes of a request's body. Raises Malformed."""
@@ -92,7 +93,7 @@ class Answering:
         try:
             if call is not None:
                 call.feed(payload)
-            if call is None or call.on_trial:
+            if call is None or call.keeps_body:
                 stream.take(payload, self._options, self._context.token)
         except GrpcError as error:
             self._end_with(stream, error.code, error.why, outs)
@@ -168,13 +169,16 @@ class Answering:
         self, stream: Stream, call: Call, asked: Request, reply: Reply | None, outs: list[Out]
     ) -> None:
         call.answered(reply)
-        if not call.on_trial:
-            stream.give_up_body()
         if reply is not None:
             last = asked.said == b"" or asked.said.startswith(b"end")
             ends = not reply.more if last else not _goes_on(reply)
-            self.sender.queue(stream, prepare(reply, stream.opening), ends=ends)
-        elif asked.said.startswith(b"end"):
+            made = prepare(reply, stream.opening)
+            recorded = _converses(reply) or not asked.said
+            self.sender.queue(stream, made, ends=ends, told=call.told if recorded else 0)
+            if recorded and isinstance(made.reply.body, bytes):
+                upto = made.reply.upto
+                call.told = max(call.told, len(made.reply.body) if upto < 0 else upto)
+        elif call.over:
             self.sender.queue(stream, prepare(status_reply(codes.OK, ""), stream.opening))
         # sent before the next part is asked for, whose answer may come at once
         self._pump(stream, outs)

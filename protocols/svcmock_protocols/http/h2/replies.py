@@ -40,9 +40,10 @@ class Prepared(Struct, frozen=True):
     bodiless: bool = False
     grpc: bool = False
 
-    def body(self, pace: float) -> Iterator[tuple[float, bytes | Blob]]:
-        """The pieces of the body, each with the seconds before it."""
-        for after, piece in () if self.bodiless else pieces(self.reply.body, self.reply.chunks):
+    def body(self, pace: float, told: int = 0) -> Iterator[tuple[float, bytes | Blob]]:
+        """The pieces of the body after its first `told` bytes, each with the seconds before it."""
+        reply = self.reply
+        for after, piece in () if self.bodiless else pieces(reply.body, reply.chunks, told, reply.upto):
             yield after * pace, piece
 
 

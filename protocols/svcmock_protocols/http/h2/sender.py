@@ -63,12 +63,15 @@ class Sender:
             block, self._resize = self._resize + block, b""
         return Send(frames.header_block(stream.id, block, ends=ends))
 
-    def queue(self, stream: Stream, made: Prepared, *, ends: bool = True) -> None:
-        """Put a reply, or a part of one, into a stream's outbox; `ends`: the stream ends with it."""
+    def queue(self, stream: Stream, made: Prepared, *, ends: bool = True, told: int = 0) -> None:
+        """Put a reply, or a part of one, into a stream's outbox; `ends`: the stream ends with it.
+
+        `told`: so many bytes of its body were sent before.
+        """
         if isinstance(made.reply.body, Spooled):
             made = prepare(_unserved(stream), stream.opening)
         outbox = stream.outbox
-        body = list(made.body(self._pace))
+        body = list(made.body(self._pace, told))
         stream.replied = ends
         if not stream.headed:
             only = ends and not body and made.trailers is None

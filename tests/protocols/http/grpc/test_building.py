@@ -94,6 +94,12 @@ def test_members_by_number(name, doc, data):
     assert built("kinds." + name, doc) == data
 
 
+def test_the_entries_of_a_map_are_in_order_whatever_theirs_was():
+    keys = [f"{i * 7919 % 100:02}" for i in range(100)]
+    made = built("kinds.v3.Maps", {"texts": dict.fromkeys(keys, "")})
+    assert made == b"".join(b"\x0a\x06\x0a\x02%02d\x12\x00" % i for i in range(100))
+
+
 def test_members_by_number_come_after_those_by_name():
     assert built("kinds.v3.Lists", {"4": 3, "ints": [1]}) == built("kinds.v3.Lists", {"ints": [1], "4": 3})
 

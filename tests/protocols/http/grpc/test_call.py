@@ -18,8 +18,8 @@ AFTER_TWO = chain(AFTER_ONE, TWO, HEAD, CONTEXT)
 MORE, LAST = Reply(200, more=True), Reply(200)
 
 
-def begun(*, known, limit=100):
-    return Call(HEAD, CONTEXT, limit, known=known)
+def begun(*, known, limit=100, own=False):
+    return Call(HEAD, CONTEXT, limit, known=known, own=own)
 
 
 def part(said, body=b""):
@@ -110,7 +110,25 @@ def test_a_call_of_which_a_part_was_answered_is_a_conversation(answered):
         asked, optional = call.ask()
         assert (asked.said, optional) == (said, False)
         call.answered(MORE)
-    assert call.ask() == (part(b"end " + AFTER_TWO), False)
+    assert call.ask() == (part(b"end " + AFTER_TWO), True)
+    call.answered(None)
+    assert not call.over
+    assert call.ask() == (None, False), "it was recorded as a whole, beside a conversation that begins alike"
+    assert call.over
+
+
+def test_what_is_answered_here_is_never_owed():
+    call = begun(known=False, own=True)
+    call.feed(ONE + TWO)
+    call.end()
+    for reply in (None, MORE, MORE):
+        assert call.ask()[1]
+        assert not call.keeps_body
+        call.answered(reply)
+    assert call.ask() == (part(b"end " + AFTER_TWO), True)
+    call.answered(None)
+    assert call.ask() is None
+    assert call.over
 
 
 def test_a_client_that_says_nothing():

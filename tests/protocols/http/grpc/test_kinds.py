@@ -56,7 +56,9 @@ def test_the_numbers_are_those_of_descriptor_proto():
     ("path", "wires"),
     [
         ("v3.Scalars.double_value", {tree.FIXED64}),
+        ("v3.Scalars.fixed64_value", {tree.FIXED64}),
         ("v3.Scalars.sfixed64_value", {tree.FIXED64}),
+        ("v3.Scalars.sfixed32_value", {tree.FIXED32}),
         ("v3.Scalars.float_value", {tree.FIXED32}),
         ("v3.Scalars.fixed32_value", {tree.FIXED32}),
         ("v3.Scalars.sint64_value", {tree.VARINT}),

@@ -28,10 +28,11 @@ def test_the_parts_of_a_conversation():
     assert [part.body for part in made] == [body(ONE), body(TWO), b""]
     assert len({key(part) for part in (*made, asked, *plugin.parts(call(TWO, TWO), TALK, KNOWN))}) == 7
     replies = [plugin.part(asked, TALK, number) for number in range(3)]
-    assert [reply.body for reply in replies] == [body(ONE), body(TWO, ONE), b""]
+    assert [reply.body for reply in replies] == [TALK.body] * 3
+    assert [reply.upto for reply in replies] == [SIZE, 3 * SIZE, 3 * SIZE]
     assert [reply.more for reply in replies] == [True, True, False]
     assert [reply.trailers for reply in replies] == [b"", b"", b"grpc-status: 0\r\n"]
-    assert replies[1].chunks == (Chunk(SIZE), Chunk(SIZE, 0.5))
+    assert replies[1].chunks == (Chunk(SIZE), Chunk(SIZE), Chunk(SIZE, 0.5))
 
 
 def test_a_conversation_may_open_with_an_answer_and_end_early():
@@ -39,7 +40,7 @@ def test_a_conversation_may_open_with_an_answer_and_end_early():
     early = answer(ONE, TWO, chunks=(Chunk(SIZE, 0.0, 0), Chunk(SIZE, 0.0, 1)), ends_on=1)
     made = list(plugin.parts(asked, early, KNOWN))
     assert [part.said for part in made] == [said_open(), said_at(1, b"")]
-    assert [plugin.part(asked, early, number).body for number in range(2)] == [body(ONE), body(TWO)]
+    assert [plugin.part(asked, early, number).upto for number in range(2)] == [SIZE, 2 * SIZE]
     assert not plugin.part(asked, early, 1).more
     refused = answer(block=TYPE + b"grpc-status: 7\r\n", trailers=b"", ends_on=0)
     assert [part.said for part in plugin.parts(asked, refused, KNOWN)] == [said_open()]
@@ -54,15 +55,15 @@ def test_a_method_that_streams_both_ways_is_a_conversation_whatever_its_route_sa
     assert [part.said.partition(b" ")[0] for part in made] == [b"1", b"2", b"end"]
     assert plugin.parts(asked, whole, BLIND) == ()
     replies = [plugin.part(asked, whole, number) for number in range(3)]
-    assert [reply.body for reply in replies] == [b"", body(ONE, TWO), b""]
+    assert [reply.upto for reply in replies] == [0, 2 * SIZE, 2 * SIZE]
     assert [reply.more for reply in replies] == [True, True, False]
     assert replies[2].trailers == whole.trailers
     silent = call(rpc="Watch")
     (end,) = plugin.parts(silent, whole, KNOWN)
     assert end.said.startswith(b"end")
-    assert plugin.part(silent, whole, 0).body == body(ONE, TWO)
+    assert plugin.part(silent, whole, 0).upto == 2 * SIZE
     refused = answer(block=TYPE + b"grpc-status: 7\r\n", trailers=b"")
-    assert len(plugin.parts(asked, refused, KNOWN)) == 2, "an error does not wait for the client to have said all"
+    assert len(plugin.parts(asked, refused, KNOWN)) == 2, "an error does not wait for the end"
     assert not plugin.part(asked, refused, 1).more
 
 

@@ -160,7 +160,7 @@ TALKED = Request(b"POST", CHAT, b"2", b"content-type: application/grpc\r\n", mes
 
 def book(schema: Any) -> Any:
     made = context(schema)
-    known = {one.said: part(TALK, number) for number, one in enumerate(parts(TALKED, TALK, made))}
+    known = {one.said: part(TALKED, TALK, number) for number, one in enumerate(parts(TALKED, TALK, made))}
     assert len(known) == 4
     return lambda request: known.get(request.said)
 

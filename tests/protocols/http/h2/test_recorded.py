@@ -190,6 +190,20 @@ def test_what_comes_after_the_end_of_a_message_is_no_part_of_it() -> None:
     assert len(streams.out) == 2
 
 
+def test_what_comes_after_the_end_of_a_reply_changes_nothing() -> None:
+    streams = Streams()
+    streams.asks(1, POST, ends=False)
+    streams.answers(1, ((b":status", b"413"),))
+    streams.answers_more(1, b"more")
+    assert streams.answers(1, (*OK, (b"location", b"http://up:8000/"))) == (
+        *OK,
+        (b"location", b"http://up:8000/"),
+    )
+    streams.asks_more(1, ends=True)
+    reply = streams.exchange().reply
+    assert (reply.status, reply.body, reply.trailers) == (413, b"", b"")
+
+
 def test_an_upgraded_request_is_the_first_stream() -> None:
     streams = Streams()
     asked = streams.exchanges.begin(Request(b"GET", b"/old", b"1.1"), 1.0, b"me", streams.out)
