@@ -1,10 +1,11 @@
 """A load generator for HTTP/2 and gRPC: many streams on few connections, requests encoded before they are sent.
 
-Reads what to send as JSON from standard input, writes what came of it as JSON to standard output. Of a reply it
-reads frame headers, so that a request costs it a few look-ups, and it can load a server that answers from memory.
-Header blocks are made as nghttp2 makes them: the path is a literal, every other field goes into the connection's
-table when it is first sent, and is an index from then on (RFC 7541 section 6). So a header that differs in each
-request goes into the table each time, moves all other indices, and pushes fields out that have to be sent anew.
+Reads what to send as JSON from standard input, writes what came of it as JSON to standard output. Of a reply
+it reads frame headers, so that a request costs it a few look-ups, and it can load a server that answers from
+memory. Header blocks are made as nghttp2 makes them: the path is a literal, every other field goes into the
+table of the connection when it is first sent, and is an index from then on (RFC 7541 section 6). So a header
+that differs in each request goes into the table each time, moves all other indices, and pushes fields out that
+must be sent anew.
 
 With `gaps` it opens all streams at once, and tells how far the times between their messages are off.
 """
@@ -16,6 +17,8 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -152,8 +155,11 @@ class _Client:
         return number
 
     def receive(self) -> None:
-        """Read what is there, and count the streams that ended."""
-        data = self._rest + self.socket.recv(RECEIVE)
+        """Read what is there, and count the streams that ended. Raises ConnectionError at the server's end."""
+        came = self.socket.recv(RECEIVE)
+        if not came:
+            raise ConnectionError("the server closed the connection")
+        data = self._rest + came
         now = time.perf_counter() if self.timed else 0.0
         at, size_of = 0, len(data)
         answers = []
@@ -191,47 +197,55 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return _HEADER.pack(size >> 8, size & 255, kind, flags, stream) + payload
 
 
+@contextmanager
+def _connected(given: Streams) -> Iterator[list[_Client]]:
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(given.connections):
+            clients.append(_Client(given))
+            stack.callback(clients[-1].socket.close)
+        yield clients
+
+
 def run(given: Streams) -> Rate:
     """Keep all streams busy for so long."""
-    clients = [_Client(given) for _ in range(given.connections)]
-    poll = select.epoll()
-    by_number = {client.socket.fileno(): client for client in clients}
-    number = time.time_ns() % 10**9 * 10**9
-    for client in clients:
-        poll.register(client.socket.fileno(), select.EPOLLIN)
-        number = client.send(given.streams, number)
-    begun = time.perf_counter()
-    until = begun + given.seconds
-    while (now := time.perf_counter()) < until:
-        for handle, _ in poll.poll(until - now):
-            client = by_number[handle]
-            client.receive()
-            if client.open < given.streams:
-                number = client.send(given.streams - client.open, number)
-    took = time.perf_counter() - begun
+    with _connected(given) as clients, select.epoll() as poll:
+        by_number = {client.socket.fileno(): client for client in clients}
+        number = time.time_ns() % 10**9 * 10**9
+        for client in clients:
+            poll.register(client.socket.fileno(), select.EPOLLIN)
+            number = client.send(given.streams, number)
+        begun = time.perf_counter()
+        until = begun + given.seconds
+        while (now := time.perf_counter()) < until:
+            for handle, _ in poll.poll(until - now):
+                client = by_number[handle]
+                client.receive()
+                if client.open < given.streams:
+                    number = client.send(given.streams - client.open, number)
+        took = time.perf_counter() - begun
     ended = sum(client.ended for client in clients)
     wrong = sum(client.wrong for client in clients)
-    for client in clients:
-        client.socket.close()
     return Rate(ended * given.messages / took, ended * given.messages, wrong)
 
 
 def measure_gaps(given: Streams) -> Gaps:
     """All streams once, and the times between their messages."""
-    clients = [_Client(given) for _ in range(given.connections)]
-    poll = select.epoll()
-    by_number = {client.socket.fileno(): client for client in clients}
-    for client in clients:
-        poll.register(client.socket.fileno(), select.EPOLLIN)
-        client.send(given.streams, 0)
-    deadline = time.perf_counter() + PATIENCE + sum(given.gaps)
-    while any(client.open for client in clients) and time.perf_counter() < deadline:
-        for handle, _ in poll.poll(1.0):
-            by_number[handle].receive()
+    with _connected(given) as clients, select.epoll() as poll:
+        by_number = {client.socket.fileno(): client for client in clients}
+        for client in clients:
+            poll.register(client.socket.fileno(), select.EPOLLIN)
+            client.send(given.streams, 0)
+        deadline = time.perf_counter() + PATIENCE + sum(given.gaps)
+        while any(client.open for client in clients) and time.perf_counter() < deadline:
+            for handle, _ in poll.poll(1.0):
+                client = by_number[handle]
+                client.receive()
+                if not client.open:  # its server may close it
+                    poll.unregister(handle)
     off = []
     streams = 0
     for client in clients:
-        client.socket.close()
         for times in client.arrivals.values():
             streams += 1
             seen = [after - before for before, after in pairwise(times)]

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tests.e2e import calls, store
+from tests.e2e import calls, projects, store
 from tests.e2e.calls import Call, Told, told
 from tests.e2e.h2client import Client
 from tests.e2e.processes import Mock, Svcmock, wait_until
@@ -250,6 +250,36 @@ def test_a_talk_in_which_only_the_store_speaks(svcmock: Svcmock, tmp_path: Path,
     assert recorder.stop()["store"]["recorded"] == len(work)
     port = svcmock.up(tmp_path / "shop").ports["store"]
     same(told(calls.run(port, work)), before)
+
+
+TWO_TALKS = """\
+request: {grpc: store.v1.Store/Talk, messages: [{message: {"1": one}}, {message: {"1": two}}]}
+respond:
+  messages:
+    - message: {"1": hello}
+    - message: {"1": ONE, "2": 1}
+    - message: {"1": TWO, "2": 2}
+    - message: {"1": bye, "2": 2}
+---
+request: {grpc: store.v1.Store/Talk, messages: [{message: {"1": one}}, {message: {"1": four}}]}
+respond:
+  messages:
+    - {"on": 0, message: {"1": hello}}
+    - {"on": 1, message: {"1": ONE, "2": 1}}
+    - {"on": 2, message: {"1": FOUR, "2": 2}}
+    - {"on": end, message: {"1": bye, "2": 2}}
+"""
+
+
+def test_a_talk_recorded_as_a_whole_beside_one_that_begins_like_it(svcmock: Svcmock, tmp_path: Path) -> None:
+    """Without a schema, of a client that does not wait: now it is faster than the store, now slower."""
+    port = svcmock.up(projects.project(tmp_path / "shop", routes=TWO_TALKS)).ports["shop"]
+    work = {"whole": talk("one", "two"), "in parts": talk("one", "four")}
+    for run in (calls.run, calls.arun):
+        seen = told(run(port, work))
+        lines = {name: [line.text for line in one.read(work[name])] for name, one in seen.items()}
+        assert lines == {"whole": ["hello", "ONE", "TWO", "bye"], "in parts": ["hello", "ONE", "FOUR", "bye"]}
+        assert {one.code for one in seen.values()} == {"OK"}
 
 
 @pytest.mark.parametrize("reflected", [True, False])

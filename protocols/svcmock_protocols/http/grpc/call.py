@@ -3,9 +3,9 @@
 Decides what is asked next, as the client's messages come in. A method that streams both ways by the schema is a
 conversation: its beginning, each message and its end are asked for in turn, each message with a digest of those
 before it. A method that the schema does not know may be one, and one whose client streams may be answered
-before the client has said all; their parts are asked for on trial. If no route has answered any of them when the
-client has said all, or none answers the end of what began as a conversation, the whole call is asked for like
-any other.
+before the client has said all; their parts are asked for on trial. If no route has answered any of them when
+the client has said all, or none answers the end of what began as a conversation, the whole call is asked for
+like any other.
 """
 
 from collections import deque

@@ -53,7 +53,7 @@ class Blocks:
             raise ConnectionFault(frames.PROTOCOL_ERROR, "CONTINUATION without a header block")
         block.pieces.append(piece)
         block.size += len(piece)
-        most = MAX_CONTINUATIONS + block.size // frames.MAX_FRAME
+        most = 1 + MAX_CONTINUATIONS + block.size // frames.MAX_FRAME
         if block.size > 2 * self._max_head or len(block.pieces) > most:
             raise ConnectionFault(frames.ENHANCE_YOUR_CALM, "a header block without end")
         if not last:

@@ -59,6 +59,6 @@ class Numbers:
 
 
 def _remember(known: dict[int, None], ident: int) -> None:
-    if len(known) >= MAX_RESET:
+    if len(known) >= MAX_RESET and ident not in known:
         del known[next(iter(known))]
     known[ident] = None
