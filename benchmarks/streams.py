@@ -3,9 +3,9 @@
 Reads what to send as JSON from standard input, writes what came of it as JSON to standard output. Of a reply
 it reads frame headers, so that a request costs it a few look-ups, and it can load a server that answers from
 memory. Header blocks are made as nghttp2 makes them: the path is a literal, every other field goes into the
-table of the connection when it is first sent, and is an index from then on (RFC 7541 section 6). So a header
-that differs in each request goes into the table each time, moves all other indices, and pushes fields out that
-must be sent anew.
+connection's table when it is first sent, and is an index from then on (RFC 7541 section 6). So a header that
+differs in each request goes into the table each time, moves all other indices, and pushes fields out that must
+be sent anew.
 
 With `gaps` it opens all streams at once, and tells how far the times between their messages are off.
 """

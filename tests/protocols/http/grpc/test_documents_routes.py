@@ -106,8 +106,11 @@ respond:
     def ask(said, message=b""):
         return made.decide(replace(head, body=message, said=said))
 
-    assert items(ask(said_at(1, b""), one)) == [kind("Item")(id=1, name="Tea")]
-    assert items(ask(said_at(2, after_one), two)) == [kind("Item")(id=2, name="Milk")]
+    tea, milk = kind("Item")(id=1, name="Tea"), kind("Item")(id=2, name="Milk")
+    for said, message, told in ((said_at(1, b""), one, [tea]), (said_at(2, after_one), two, [tea, milk])):
+        decision = ask(said, message)
+        assert items(decision) == [tea, milk]
+        assert decision.reply.upto == sum(len(body(item.SerializeToString())) for item in told)
     last = ask(said_end(after_two)).reply
     assert (last.more, last.trailers) == (False, b"grpc-status: 0\r\n")
     assert ask(said_at(1, b""), two) is None
