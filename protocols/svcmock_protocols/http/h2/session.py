@@ -121,7 +121,8 @@ class Http2Session:
         if stream is None or not stream.asked:
             return ()
         outs: list[Out] = []
-        if reply is not None and stream.call is None:
+        whole = stream.call is None or not (ask.request.said or stream.headed)
+        if reply is not None and whole:
             wire = self._sender.at_once(stream, prepare(reply, stream.opening))
             if wire is not None:
                 del self._streams[ask.id]
