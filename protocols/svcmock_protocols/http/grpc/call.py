@@ -21,7 +21,7 @@ class Call:
 
     __slots__ = (
         *("_answered", "_before", "_context", "_count", "_ended", "_goes_on", "_head", "_known", "_opened"),
-        *("_over", "_own", "_reader", "_waiting", "_whole", "told"),
+        *("_over", "_own", "_reader", "_waiting", "_whole", "stalled", "told"),
     )
 
     def __init__(self, head: Request, context: Context, limit: int, *, known: bool, own: bool = False) -> None:
@@ -43,6 +43,8 @@ class Call:
         """The whole call is to be asked for."""
         self._count = 0
         self._before = b""
+        self.stalled: Request | None = None
+        """A message that no recording has here. If the client is about to say all, it may be part of a whole call."""
         self.told = 0
         """Bytes of a recorded conversation that the client was sent, from whichever of its recordings."""
 
@@ -88,7 +90,7 @@ class Call:
             self._count += 1
             said = said_at(self._count, self._before)
             self._before = chain(self._before, message, self._head, self._context)
-            return self._part(said, message), self._own or self.on_trial
+            return self._part(said, message), self._own or self.keeps_body
         if not self._ended or self.over:
             return None
         if self._whole or (self.on_trial and not self._own):
@@ -98,14 +100,17 @@ class Call:
         settled = self._answered and not self._goes_on
         return self._part(said_end(self._before)), self.keeps_body or self._own or settled
 
-    def answered(self, reply: Reply | None) -> None:
+    def answered(self, asked: Request, reply: Reply | None) -> None:
         """What became of the last `ask`."""
         if reply is not None:
             self._answered = self._answered or not self._own
             self._goes_on = reply.more
+            self.stalled = None
         elif self._over:
             self._whole = self.keeps_body and self._goes_on
             self._goes_on = False
+        elif self._answered and self.keeps_body:
+            self.stalled = asked
 
     def _part(self, said: bytes, body: bytes = b"") -> Request:
         head = self._head

@@ -29,6 +29,9 @@ from svcmock_protocols.http.messages import Options, Reply, Request
 from svcmock_protocols.http.sending import refused
 
 DEADLINE: Final = "deadline"
+STALLED: Final = "stalled"
+STALL: Final = 1.0
+"""Seconds in which a client may say all, before what it said in the middle of a conversation is a miss."""
 """First part of the token of a Wake at a client's deadline; the second is the stream's number."""
 _WHOLE: Final = frozenset(path for path in BUILTIN if path.startswith(f"/{HEALTH}/"))
 """Methods that take one message, whether or not there is a schema to say so."""
@@ -168,7 +171,7 @@ class Answering:
     def _part_answered(
         self, stream: Stream, call: Call, asked: Request, reply: Reply | None, outs: list[Out]
     ) -> None:
-        call.answered(reply)
+        call.answered(asked, reply)
         if reply is not None:
             last = asked.said == b"" or asked.said.startswith(b"end")
             ends = not reply.more if last else not _goes_on(reply)
@@ -190,6 +193,8 @@ class Answering:
             self._end_with(stream, error.code, error.why, outs)
         if stream.id in self.streams and not stream.asked:
             outs += self._watch(stream)
+            if call.stalled is asked and not stream.ended:
+                outs.append(Wake(STALL, (STALLED, stream.id)))
 
     def waiting(self, stream: Stream, after: float) -> Outs:
         """An answer is delayed."""
@@ -214,9 +219,18 @@ class Answering:
         if what == GAP:
             stream.paused = False
             self._pump(stream, outs)
+        elif what == STALLED:
+            self._insist(stream, outs)
         elif what == DEADLINE:
             why = "the deadline passed before the reply was complete"
             self._end_with(stream, codes.DEADLINE_EXCEEDED, why, outs)
+
+    def _insist(self, stream: Stream, outs: list[Out]) -> None:
+        """The client waits for an answer to what no recording has: it is to learn that there is none."""
+        request = None if stream.call is None or stream.ended or stream.asked else stream.call.stalled
+        if request is not None and isinstance(request.body, bytes):
+            stream.asked = True
+            outs.append(Ask(stream.id, request, len(request.block) + len(request.body)))
 
     def _pump(self, stream: Stream, outs: list[Out]) -> None:
         """Send what may be sent now of a reply that was just queued, or whose gap is over."""

@@ -93,9 +93,7 @@ class Http2Session:
             return self._fail(fault, outs)
         self._numbers.enter(1)
         self._streams[1] = stream = Stream(1, Opening(upgraded), self._sender.first_window, 0)
-        stream.ended = stream.asked = True
-        request = upgraded.request
-        outs.append(Ask(1, request, len(request.block) + len(stream.first)))
+        stream.ended = True
         return outs
 
     def received(self, data: bytes) -> Outs:
@@ -109,12 +107,22 @@ class Http2Session:
             self._buffer = data
         outs: list[Out] = []
         try:
-            if self._preface and not self._greeted():
-                return ()
+            if self._preface:
+                if not self._greeted():
+                    return ()
+                self._ask_upgraded(outs)
             self._frames(outs)
         except ConnectionFault as fault:
             return self._fail(fault, outs)
         return self._finished(outs)
+
+    def _ask_upgraded(self, outs: list[Out]) -> None:
+        """Now that the client has gone over, too: curl has no room for much behind the 101."""
+        stream = self._streams.get(1)
+        if self._upgraded is not None and stream is not None:
+            stream.asked = True
+            request = self._upgraded.request
+            outs.append(Ask(1, request, len(request.block)))
 
     def answered(self, ask: Ask, reply: Reply | None) -> Outs:
         stream = self._streams.get(ask.id)

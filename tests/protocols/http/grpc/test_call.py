@@ -34,12 +34,12 @@ def test_a_conversation_is_asked_for_part_by_part():
     call.feed(ONE + TWO[:6])
     assert call.pending
     assert call.ask() == (part(b"1 ", ONE), False)
-    call.answered(MORE)
+    call.answered(HEAD, MORE)
     assert call.pending  # the beginning of a message
     assert call.ask() is None
     call.feed(TWO[6:])
     assert call.ask() == (part(b"2 " + AFTER_ONE, TWO), False)
-    call.answered(MORE)
+    call.answered(HEAD, MORE)
     assert not call.pending
     assert call.ask() is None
     call.end()
@@ -54,7 +54,7 @@ def test_what_is_said_at_once_is_still_asked_for_in_turn():
     asked = []
     while (one := call.ask()) is not None:
         asked.append(one[0].said)
-        call.answered(MORE)
+        call.answered(HEAD, MORE)
     assert asked == [b"open", b"1 ", b"2 " + AFTER_ONE, b"end " + AFTER_TWO]
 
 
@@ -77,7 +77,7 @@ def test_whether_an_answer_to_the_end_is_owed(replies, may_stay_unanswered):
     call.end()
     for reply in replies:
         call.ask()
-        call.answered(reply)
+        call.answered(HEAD, reply)
     asked, optional = call.ask()
     assert asked.said.startswith(b"end ")
     assert optional is may_stay_unanswered
@@ -91,7 +91,7 @@ def test_a_call_that_no_route_has_parts_of_is_asked_for_as_a_whole():
         assert call.on_trial
         asked, optional = call.ask()
         assert (asked.said, optional) == (said, True)
-        call.answered(None)
+        call.answered(HEAD, None)
     assert call.ask() == (None, False)
     assert call.ask() is None
 
@@ -104,14 +104,17 @@ def test_a_call_of_which_a_part_was_answered_is_a_conversation(answered):
     for i in range(answered + 1):
         assert call.on_trial
         assert call.ask()[1]
-        call.answered(MORE if i == answered else None)
+        call.answered(HEAD, MORE if i == answered else None)
     assert not call.on_trial
     for said in (b"1 ", b"2 " + AFTER_ONE)[answered:]:
         asked, optional = call.ask()
-        assert (asked.said, optional) == (said, False)
-        call.answered(MORE)
+        assert (asked.said, optional) == (said, True)
+        call.answered(asked, None)
+        assert call.stalled is asked
+        call.answered(asked, MORE)
+        assert call.stalled is None
     assert call.ask() == (part(b"end " + AFTER_TWO), True)
-    call.answered(None)
+    call.answered(HEAD, None)
     assert not call.over
     assert call.ask() == (None, False), "it was recorded as a whole, beside a conversation that begins alike"
     assert call.over
@@ -124,9 +127,9 @@ def test_what_is_answered_here_is_never_owed():
     for reply in (None, MORE, MORE):
         assert call.ask()[1]
         assert not call.keeps_body
-        call.answered(reply)
+        call.answered(HEAD, reply)
     assert call.ask() == (part(b"end " + AFTER_TWO), True)
-    call.answered(None)
+    call.answered(HEAD, None)
     assert call.ask() is None
     assert call.over
 
@@ -137,7 +140,7 @@ def test_a_client_that_says_nothing():
         call.end()
         assert not call.pending
         assert call.ask() == (part(b"open"), True)
-        call.answered(None)
+        call.answered(HEAD, None)
         assert call.ask() == asked
         assert call.ask() is None
 

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 import pytest
 
 from svcmock.protocol import Ask, Send, Spooled, Wake
+from svcmock_protocols.http.grpc import codes
+from svcmock_protocols.http.grpc.answers import status_reply
 from svcmock_protocols.http.grpc.parts import part, parts
 from svcmock_protocols.http.grpc.schema import Method
 from svcmock_protocols.http.h2 import frames
@@ -190,6 +192,37 @@ def test_a_conversation_however_it_is_cut(schema: Any) -> None:
     assert [word.split()[0] for word in told[3:]] == ["headers", "data", "data", "data", "data", "headers"]
 
 
+def test_without_a_schema_what_no_recording_has_is_a_miss_once_the_client_waits_for_it() -> None:
+    missed = status_reply(codes.NOT_FOUND, "no route")
+    known = book(None)
+    client = Client(make(), lambda request: known(request) if b"other" not in request.body else None)
+    client.send(call(1, CHAT), data(1, message(b"a")))
+    assert client.wake() == ["data 1 '\\x00\\x00\\x00\\x00\\x021b'"]
+    assert client.send(data(1, message(b"other"))) == []
+    client.answer = None
+    assert client.wake() == []
+    (ask,) = client.asks
+    assert (ask.request.body, ask.optional) == (message(b"other"), False)
+    assert client.reply(missed)[0] == "headers 1 end [grpc-status 5, grpc-message no route]"
+
+
+def test_without_a_schema_a_whole_call_may_begin_like_a_conversation() -> None:
+    whole = Reply(200, block=OK.block, body=TALK.body + message(b"!"), framing="chunked", trailers=OK.trailers)
+    known = book(None)
+
+    def answer(request: Any) -> Reply | None:
+        if not request.said:
+            return whole
+        return None if b"other" in request.body or request.said.startswith(b"end") else known(request)
+
+    client = Client(make(), answer)
+    client.send(call(1, CHAT), data(1, message(b"a")))
+    client.wake()
+    assert client.send(data(1, message(b"other"), ends=True)) == [
+        "data 1 '\\x00\\x00\\x00\\x00\\x03end\\x00\\x00\\x00\\x00\\x01!'", "headers 1 end [grpc-status 0]",
+    ]  # fmt: skip
+
+
 def test_messages_that_come_at_once_are_asked_for_one_after_the_other() -> None:
     client = Client(make(SCHEMA), answer=None)
     client.send(call(1, CHAT), data(1, message(b"a") + message(b"b"), ends=True))
@@ -370,7 +403,7 @@ def test_a_body_that_is_not_whole_messages_is_a_status(
     assert client.send(ping()) == ["ping ack 12345678"]
 
 
-GZIPPED = message(gzip.compress(b"a" * 10, mtime=0), flag=1)
+GZIPPED = message(gzip.compress(b"a" * 10, mtime=0, mtime=0), flag=1)
 
 
 @pytest.mark.parametrize("path", [UNARY, UNKNOWN])
@@ -381,7 +414,7 @@ GZIPPED = message(gzip.compress(b"a" * 10, mtime=0), flag=1)
         (b"identity", message(b"a", flag=1), INTERNAL),
         (b"snappy", message(b"a", flag=1), UNIMPLEMENTED),
         (b"gzip", message(b"a", flag=1), INTERNAL),
-        (b"gzip", message(gzip.compress(b"a" * 1000, mtime=0), flag=1), RESOURCE_EXHAUSTED),
+        (b"gzip", message(gzip.compress(b"a" * 1000, mtime=0, mtime=0), flag=1), RESOURCE_EXHAUSTED),
         (b"gzip", GZIPPED, None),
         (b"gzip", message(b"a"), None),
         (b"snappy", message(b"a"), None),
