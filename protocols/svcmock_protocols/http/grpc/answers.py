@@ -5,15 +5,18 @@ Real servers answer bytes that are no message with a status, not by ending the c
 """
 
 from svcmock_protocols.http.grpc.framing import HEAD, MAX_MESSAGE, Reader, split, unpacked
-from svcmock_protocols.http.grpc.metadata import encode_text
+from svcmock_protocols.http.grpc.metadata import encode_bin, encode_text
 from svcmock_protocols.http.grpc.view import encoding
 from svcmock_protocols.http.messages import Reply, Request
 
 
-def status_reply(code: int, why: str) -> Reply:
-    """A reply that has nothing but a status (Trailers-Only)."""
-    message = b"grpc-message: %b\r\n" % encode_text(why) if why else b""
-    block = b"content-type: application/grpc\r\ngrpc-status: %d\r\n%b" % (code, message)
+def status_reply(code: int, why: str, details: bytes = b"", kind: bytes = b"application/grpc") -> Reply:
+    """A reply that has nothing but a status (Trailers-Only); `details` are a google.rpc.Status."""
+    block = b"content-type: %b\r\ngrpc-status: %d\r\n" % (kind, code)
+    if why:
+        block += b"grpc-message: %b\r\n" % encode_text(why)
+    if details:
+        block += b"grpc-status-details-bin: %b\r\n" % encode_bin(details)
     return Reply(200, block=block, framing="chunked", version=b"2")
 
 

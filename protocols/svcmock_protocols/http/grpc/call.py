@@ -44,7 +44,7 @@ class Call:
         self._count = 0
         self._before = b""
         self.stalled: Request | None = None
-        """A message that no recording has here; of a client that is about to say all, it may be of a whole call."""
+        """A message that no recording has here; if the client is to say all soon, it may be of a whole call."""
         self.told = 0
         """Bytes of a recorded conversation that the client was sent, from whichever of its recordings."""
 

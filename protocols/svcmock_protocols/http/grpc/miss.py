@@ -13,21 +13,13 @@ from msgspec.structs import replace
 from svcmock.protocol import Explanation
 from svcmock_protocols.http.codec import values, with_head
 from svcmock_protocols.http.grpc import codes, rpc
-from svcmock_protocols.http.grpc.metadata import encode_bin, encode_text
+from svcmock_protocols.http.grpc.answers import status_reply
 from svcmock_protocols.http.messages import Reply, Request
 
 DETAIL_MAX: Final = 4096
 """Bytes of the explanation."""
 TEXT_MAX: Final = 400
 """Characters of the message."""
-
-
-def status_reply(code: int, message: str, details: bytes = b"", kind: bytes = b"application/grpc") -> Reply:
-    """A reply that has nothing but a status (Trailers-Only)."""
-    block = b"content-type: %b\r\ngrpc-status: %d\r\ngrpc-message: %b\r\n" % (kind, code, encode_text(message))
-    if details:
-        block += b"grpc-status-details-bin: %b\r\n" % encode_bin(details)
-    return Reply(200, block=block, framing="chunked", version=b"2")
 
 
 def _named(name: str) -> str:
