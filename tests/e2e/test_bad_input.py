@@ -62,7 +62,7 @@ BROKEN_FILES = {
         "- {request: {path: /a}, respond: {status: 200}, matsch: {}}",
         ":1:49: unknown key `matsch`; did you mean `match`?",
     ),
-    "wrong type": ("- {request: {path: /a}, respond: {status: [200]}}", ":1:35: expected a whole number"),
+    "wrong type": ("- {request: {path: /a}, respond: {status: [200]}}", ":1:35: expected a status such as"),
     "no body file": (
         "- {request: {path: /a}, respond: {body: {file: gone.bin}}}",
         "there is no file `routes/gone.bin`",
