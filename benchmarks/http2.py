@@ -96,19 +96,27 @@ def ask(streams: Streams) -> bytes:
     pseudo = {":method": "POST" if body else "GET", ":scheme": "http", ":path": "/", ":authority": "x"}
     client.send_headers(1, list(pseudo.items()), end_stream=True)
     client.data_to_send()
-    got = b""
     with socket.create_connection(("127.0.0.1", streams.port), SPARE_SECONDS) as peer:
-        peer.sendall(first + frame)
-        while data := peer.recv(1 << 16):
-            for event in client.receive_data(data):
-                if isinstance(event, h2.events.DataReceived):
-                    got += event.data
-                    client.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                elif isinstance(event, h2.events.StreamEnded):
-                    return got
-                elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
-                    raise RuntimeError(f"it answers with {event!r}")  # noqa: TRY004  no type is wrong here
-            peer.sendall(client.data_to_send())
+        try:
+            peer.sendall(first + frame)
+            return _body(peer, client)
+        except ConnectionError as error:
+            raise RuntimeError(f"it closed the connection: {error}") from None
+
+
+def _body(peer: socket.socket, client: h2.connection.H2Connection) -> bytes:
+    """The body of the first reply. Raises RuntimeError and OSError."""
+    got = b""
+    while data := peer.recv(1 << 16):
+        for event in client.receive_data(data):
+            if isinstance(event, h2.events.DataReceived):
+                got += event.data
+                client.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.StreamEnded):
+                return got
+            elif isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+                raise RuntimeError(f"it answers with {event!r}")  # noqa: TRY004  no type is wrong here
+        peer.sendall(client.data_to_send())
     raise RuntimeError("it closed the connection")
 
 
