@@ -172,7 +172,7 @@ def test_the_other_client_on_replay(svcmock: Svcmock, tmp_path: Path, recorded: 
 def test_the_other_client_on_record(svcmock: Svcmock, tmp_path: Path) -> None:
     """Recorded with grpc.aio, all at once on one connection; replayed one after the other."""
     server, port = store_server(svcmock, "reflection")
-    recorder = svcmock.record(tmp_path / "shop", {"store": f"http://127.0.0.1:{port}"})
+    recorder = svcmock.record(tmp_path / "shop", {"store": f"grpc://127.0.0.1:{port}"})
     before = told(calls.arun(recorder.ports["store"], WORK))
     server.stop()
     table = recorder.stop()["store"]

@@ -32,8 +32,8 @@ class HttpPlugin:
 
     name = "http"
     aliases: tuple[str, ...] = ("http1",)
-    schemes: Mapping[str, int] = {"http": 80, "https": 443}
-    tls_schemes = frozenset({"https"})
+    schemes: Mapping[str, int] = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443}
+    tls_schemes = frozenset({"https", "grpcs"})
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     server_first = False
     noise: tuple[str, ...] = NOISE
