@@ -1,6 +1,8 @@
 """Cases: HTTP/2 beside nginx, gRPC beside grpc.aio."""
 
 import base64
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -42,6 +44,9 @@ service Catalog {
 """
 ASKED = b"\n\x07tea-100"
 SPARE_SECONDS = 60.0
+H2LOAD = "h2load"
+_RATE = re.compile(r"finished in .*?, ([0-9.]+) req/s")
+_COUNTS = re.compile(r"([0-9]+) succeeded, ([0-9]+) failed, ([0-9]+) errored")
 
 
 def framed(message: bytes) -> bytes:
@@ -62,9 +67,32 @@ class StreamSide(Side):
         if got != self._body:
             raise RuntimeError(f"it answers {got[:200]!r}")
 
-    def rate(self, seconds: float, folder: Path, tool: str) -> Rate:  # noqa: ARG002  there is one tool for this
+    def rate(self, seconds: float, folder: Path, tool: str) -> Rate:  # noqa: ARG002  tools of HTTP/1
         given = msgspec.structs.replace(self._streams, seconds=seconds)
+        if not given.unique and shutil.which(H2LOAD) is not None:
+            return h2load(given, folder)
         return msgspec.json.decode(generate(given), type=Rate)
+
+
+def h2load(given: Streams, folder: Path) -> Rate:
+    """The same load by nghttp2's generator, which sends the same headers each time. Raises RuntimeError."""
+    command = [H2LOAD, "-t", "1", "-c", str(given.connections), "-m", str(given.streams)]
+    command += ["-D", str(max(1, round(given.seconds)))]
+    for name, value in given.headers:
+        command += ["-H", f"{name}: {value}"]
+    if given.body:
+        sent = folder / "h2load.body"
+        sent.write_bytes(base64.b64decode(given.body))
+        command += ["-d", str(sent)]
+    command.append(f"http://127.0.0.1:{given.port}{given.path}")
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=given.seconds + SPARE_SECONDS, check=False
+    )
+    rate, counts = _RATE.search(done.stdout), _COUNTS.search(done.stdout)
+    if done.returncode or rate is None or counts is None:
+        raise RuntimeError(f"h2load: {(done.stderr or done.stdout).strip()[-200:]}")
+    answered, failed = int(counts[1]), int(counts[2]) + int(counts[3])
+    return Rate(float(rate[1]) * given.messages, answered * given.messages, failed)
 
 
 def generate(given: Streams) -> bytes:

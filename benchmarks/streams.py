@@ -87,18 +87,25 @@ class Blocks:
         self._size = 0
         self._added = 0
         self._places: dict[bytes, int] = {}
+        self._settled = b""
+        """The block of all further requests, once everything in it is in the table."""
 
     def next(self, number: int) -> bytes:
         """The block of a request; `number` tells its unique header from all others."""
-        made = [self._prefix]
+        if self._settled:
+            return self._settled
+        made, fresh = [self._prefix], False
         for name, value in self._fields:
             place = self._places.get(name)
             if place is None:
+                fresh = True
                 made.append(self._add(name, value))
             else:
                 made.append(bytes([0x80 | FIRST_ADDED + self._added - place]))
         if self._unique:
             made.append(self._add(self._unique, b"%036d" % number))
+        elif not fresh:
+            self._settled = b"".join(made)
         return b"".join(made)
 
     def _add(self, name: bytes, value: bytes) -> bytes:

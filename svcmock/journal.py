@@ -49,7 +49,7 @@ Read: TypeAlias = Callable[[Request, bytes], Request]
 """The request that bytes hold, given one that is alike: `svcmock.protocol.Likeness.request`."""
 
 
-class Fact(Struct, frozen=True):
+class Fact(Struct, frozen=True, gc=False):
     """A request of `size` bytes and its outcome. With `read`, each entry has its own request, in its bytes."""
 
     request: Request

@@ -78,7 +78,7 @@ Payload: TypeAlias = bytes | Spooled | Blob
 # --- what a Session asks the daemon to do -------------------------------------------------------------
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, gc=False):
     """Write these bytes to the client. The Sends of one step leave in one write."""
 
     data: bytes
@@ -90,7 +90,7 @@ class SendFile(Struct, frozen=True):
     blob: Blob
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, gc=False):
     """Find the reply to `request`, which took `size` bytes. `id` is the session's own.
 
     `optional`: only an exact route may answer, and where none does, that is no miss. Nothing is noted, and
@@ -123,7 +123,7 @@ class Become(Struct, frozen=True):
     rest: bytes = b""
 
 
-class Wake(Struct, frozen=True):
+class Wake(Struct, frozen=True, gc=False):
     """Call `Session.woke(token)` after this many seconds."""
 
     after: float

@@ -42,7 +42,7 @@ def test_a_url_names_host_port_and_authority(url: str, authority: str, host: str
     ("url", "why"),
     [
         (None, "has no `upstream:`"),
-        ("postgres://db", "takes URLs with http, https"),
+        ("postgres://db", "takes URLs with grpc, grpcs, http, https"),
         ("shop.example:80", "takes URLs with"),
         ("http://", "no host in it"),
         ("http://a:99999", "[Pp]ort"),

@@ -107,7 +107,7 @@ class MessageError(ProtocolError):
         super().__init__(self.why)
 
 
-class RequestHead(Struct, frozen=True):
+class RequestHead(Struct, frozen=True, gc=False):
     """A request without its body, and what its head says about the body and the connection.
 
     `framing` is "length", "chunked" or "none"; `expect` is the lower-cased expectation of a 1.1 client.

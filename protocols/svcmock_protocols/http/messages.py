@@ -19,7 +19,7 @@ Framing: TypeAlias = Literal["length", "chunked", "close", "none"]
 """How a reply's body ends: by Content-Length, by the last chunk, by the connection's end; or it has none."""
 
 
-class Request(Struct, frozen=True):
+class Request(Struct, frozen=True, gc=False):
     """A request. `target` is as sent, in any of the four forms of RFC 9112 section 3.2. `version`: 1.0, 1.1, 2.
 
     `block` and `trailers` hold the field lines exactly as sent, each with its CRLF. `body` is

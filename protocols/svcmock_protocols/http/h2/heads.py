@@ -42,7 +42,7 @@ class Malformed(ProtocolError):
         self.why = why
 
 
-class Opening(Struct, frozen=True):
+class Opening(Struct, frozen=True, gc=False):
     """A request's head, and what its stream is to know of it.
 
     `length`: its Content-Length, -1 without one. `grpc`: it is a gRPC call (not gRPC-Web), and has `timeout`
