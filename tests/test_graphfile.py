@@ -35,7 +35,7 @@ def test_what_is_none_is_told_with_an_example(text: str) -> None:
 
 
 def test_a_scheme_that_nobody_speaks() -> None:
-    with pytest.raises(SpecError, match=r"no protocol is known for gopher:// \(known: http, https\)"):
+    with pytest.raises(SpecError, match=r"no protocol is known for gopher:// \(known: grpc, grpcs, http, https\)"):
         parse("a:1=gopher://x", PLUGINS)
 
 
