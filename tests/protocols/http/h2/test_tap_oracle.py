@@ -11,7 +11,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -244,7 +244,10 @@ def _block(pairs: Pairs) -> bytes:
 @given(st.integers(0, 2**48), st.integers(5, 120))
 def test_the_ends_hear_what_they_would_hear_without_us(seed: int, steps: int) -> None:
     alone = Talk(seed, lambda _, said: said)
-    alone.run(steps)
+    try:
+        alone.run(steps)
+    except h2.exceptions.ProtocolError:
+        reject()  # h2 takes no interim reply on a stream that it has just reset
     seen: list[Seen] = []
     tap = make(preserve_host=True)
     relayed = Talk(seed, through(tap, seed, seen))
