@@ -299,7 +299,7 @@ class Responder:
     def _make(self, answer: Answer, request: Request | None) -> Decision | _Dynamic | _Tied:
         """What a route answers; `request` is one that it answers, None where there is none yet."""
         doc = route_of(answer.doc)
-        source = f"{answer.file}:{answer.line}"
+        source = answer.source
         delay = duration(doc.delay) if doc.delay is not None else 0.0
         if doc.template:
             template, problems = compile_template(doc.respond)
@@ -321,7 +321,7 @@ class Responder:
         return known
 
     def _decision(self, doc: RouteDoc, answer: Answer, request: Request | None, delay: float) -> Decision:
-        source = f"{answer.file}:{answer.line}"
+        source = answer.source
         reply, sent = self._reply(doc.respond, answer, request)
         outcome = Outcome(self.service.name, source, self.plugin.outcome(reply))
         return Decision(reply, outcome, delay, fixed=delay == 0 and not sent, files=sent)
@@ -329,7 +329,7 @@ class Responder:
     def _reply(self, doc: object, answer: Answer, request: Request | None) -> tuple[Reply, tuple[Blob, ...]]:
         """The reply, and the files that sending it will need."""
         files = _Watched(self._files(answer.file))
-        source = f"{answer.file}:{answer.line}"
+        source = answer.source
         try:
             if answer.part >= 0 and self._conversing is not None:
                 request, reply = self._conversation(answer)

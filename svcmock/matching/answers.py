@@ -35,6 +35,11 @@ class Answer:
         self.decision: Any = None
         """What the engine made of it; kept here so that a second hit finds it without a look-up."""
 
+    @property
+    def source(self) -> str:
+        """Where the route stands: `file:line`."""
+        return f"{self.file}:{self.line}"
+
 
 class Group:
     """Several answers to one demand, in file order, and the policy that picks among them."""

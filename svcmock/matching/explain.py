@@ -194,7 +194,7 @@ def _near(index: Index, candidate: Weighed, asked: Asked, read: Read, tell: Tell
     answer, failed = candidate.answer, candidate.failed
     doc, _ = read(answer)
     return Near(
-        route=f"{answer.file}:{answer.line}" + (f"#{doc.name}" if doc.name else ""),
+        route=answer.source + (f"#{doc.name}" if doc.name else ""),
         passed=max(0, candidate.checks - len(failed)),
         of=max(candidate.checks, len(failed)),
         failed=tuple(_quoted(difference) for difference in failed[:MAX_DIFFERENCES]),
