@@ -6,6 +6,7 @@ import each other; what they import is looked for in all folders above them, and
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from svcmock.capabilities import Folder, Unreadable
@@ -19,6 +20,8 @@ SUFFIX: Final = ".binpb"
 """A serialized google.protobuf.FileDescriptorSet."""
 _PROTO: Final = ".proto"
 _MAX_IMPORTED: Final = 10_000
+_REMEMBERED: Final = 16
+"""Compilations that are remembered, by the sources that they are of."""
 
 
 def schema(options: Options, folder: Folder) -> Schema | None:
@@ -85,13 +88,18 @@ def _compiled(protos: Sequence[str], folder: Folder) -> bytes:
     _add_imported(sources, folder)
     names = compiler.choose_names(sources)
     paths = {name: path for path, name in names.items()}
+    files = tuple(sorted((names[path], data) for path, data in sources.items()))
     try:
-        return compiler.compile_protos(
-            {names[path]: data for path, data in sources.items()}, [names[path] for path in protos]
-        )
+        return _set_of(files, tuple(names[path] for path in protos))
     except compiler.CompileError as error:
         faults = [(paths.get(one.file, one.file), one.line, one.column, one.why) for one in error.mistakes]
         raise Unreadable(faults) from None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _set_of(files: tuple[tuple[str, bytes], ...], wanted: tuple[str, ...]) -> bytes:
+    """Remembered: services share sources, and a reload seldom changes them. Raises CompileError."""
+    return compiler.compile_protos(dict(files), wanted)
 
 
 def _add_imported(sources: dict[str, bytes], folder: Folder) -> None:

@@ -5,6 +5,7 @@ import pytest
 from svcmock.capabilities import Unreadable
 from svcmock.protocol import Invalid
 from svcmock_protocols.http import plugin
+from svcmock_protocols.http.grpc import school
 from svcmock_protocols.http.messages import Options
 from tests.protocols.http.grpc.shop import PROTO, descriptor_set, schema
 
@@ -49,6 +50,16 @@ def test_sources_and_what_they_import():
         made = plugin.schema(Options(proto=option), Folder(held))
         assert list(made.methods) == ["/a.S/Do"]
         assert made.to_doc("common.K", b"\n\x01x") == {"name": "x"}
+
+
+def test_the_same_sources_are_compiled_once_and_an_edit_is_seen():
+    held = {"protos/common/kinds.proto": KINDS}
+    first = plugin.schema(Options(proto="protos"), Folder(held))
+    before = school._set_of.cache_info().misses
+    assert plugin.schema(Options(proto="protos"), Folder(held)).digest == first.digest
+    assert school._set_of.cache_info().misses == before
+    edited = {"protos/common/kinds.proto": KINDS + b"\nmessage Added { int32 id = 1; }\n"}
+    assert plugin.schema(Options(proto="protos"), Folder(edited)).digest != first.digest
 
 
 def test_descriptor_sets_and_those_beside_the_recordings():
