@@ -90,7 +90,10 @@ def serving(
         with peer, contextlib.suppress(OSError, KeyError):
             peer.sendall(engine.data_to_send())
             while len(opened) < most and (data := peer.recv(65536)):
-                for event in engine.receive_data(data):
+                events = engine.receive_data(data)
+                if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+                    break  # the client is done: h2 lets nobody answer any more
+                for event in events:
                     if isinstance(event, h2.events.RequestReceived):
                         seen.append(dict(event.headers).get(b"x-id", b"").decode())
                     elif isinstance(event, h2.events.StreamEnded):
