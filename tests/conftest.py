@@ -14,7 +14,10 @@ from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
-settings.register_profile("svcmock", max_examples=100, deadline=None)
+# In CI the same examples every time: a change is not held up by what was wrong before it. At a desk, new ones.
+settings.register_profile(
+    "svcmock", max_examples=100, deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
+)
 settings.load_profile("svcmock")
 
 

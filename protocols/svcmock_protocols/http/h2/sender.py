@@ -73,6 +73,8 @@ class Sender:
         outbox = stream.outbox
         body = list(made.body(self._pace, told))
         stream.replied = ends
+        if not (ends or made.reply.block or body):
+            return  # all that this reply has is a head, which comes with its end
         if not stream.headed:
             only = ends and not body and made.trailers is None
             outbox.extend(("head", block, False) for block in made.interim)

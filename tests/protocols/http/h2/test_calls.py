@@ -192,6 +192,23 @@ def test_a_conversation_however_it_is_cut(schema: Any) -> None:
     assert [word.split()[0] for word in told[3:]] == ["headers", "data", "data", "data", "data", "headers"]
 
 
+@pytest.mark.parametrize("schema", [None, SCHEMA])
+def test_a_head_that_is_all_of_a_reply_comes_with_its_end(schema: Any) -> None:
+    """Trailers-Only: before it, and in it, the client is told nothing but this one head."""
+    failed = Reply(200, block=OK.block + b"grpc-status: 3\r\n", framing="chunked", version=b"2", ends_on=2)
+    known = {
+        one.said: part(TALKED, failed, number)
+        for number, one in enumerate(parts(TALKED, failed, context(schema)))
+    }
+    client = Client(make(schema), lambda request: known.get(request.said))
+    assert client.send(call(1, CHAT)) == []
+    assert client.send(data(1, message(b"a"))) == []
+    assert client.session.idle
+    assert client.send(data(1, message(b"b"))) == [
+        "headers 1 end [:status 200, content-type application/grpc, grpc-status 3]", "rst_stream 1 NO_ERROR",
+    ]  # fmt: skip
+
+
 def test_without_a_schema_what_no_recording_has_is_a_miss_once_the_client_waits_for_it() -> None:
     missed = status_reply(codes.NOT_FOUND, "no route")
     known = book(None)
