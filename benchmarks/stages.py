@@ -11,6 +11,7 @@ whether the machine was as fast then.
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import logging
 import subprocess
@@ -27,7 +28,7 @@ import structlog
 import uvloop
 from msgspec import Struct
 
-from benchmarks import projects
+from benchmarks import projects, streams
 from svcmock.engine import Responder
 from svcmock.journal import Fact, Journal
 from svcmock.net import serving as serving_module
@@ -42,6 +43,8 @@ ROUNDS = 15
 CALLS = 5000
 """Of each stage in a round: some 10 ms, which is less than the machine leaves a process alone for."""
 SLOW_CALLS = 200
+STREAMS = 10
+"""Requests of HTTP/2 in what is received at a time."""
 TURNS = 4
 """Processes of each checkout that take turns."""
 
@@ -177,6 +180,25 @@ def stages(folder: Path) -> dict[str, Stage]:
 
         return prepare
 
+    def multiplexed(unique: str = "") -> Callable[[], Run]:
+        """Requests of HTTP/2 on one connection, ten of them in what is received at a time."""
+        connection = told.connection()
+        fields = tuple((name.lower(), value) for name, value in seen.items())
+        blocks = streams.Blocks(streams.Streams(0, 0, 1, 1, path, fields, unique=unique))
+        connection.data_received(streams.opening())
+        numbers = itertools.count()
+
+        def received() -> bytes:
+            return b"".join(
+                streams.frame(1, 5, 2 * number + 1, blocks.next(number))
+                for number in itertools.islice(numbers, STREAMS)
+            )
+
+        for _ in range(10):  # until all that a client says once has been said
+            connection.data_received(received())
+
+        return lambda: _each(connection.data_received, [received() for _ in range(CALLS // STREAMS)])
+
     def encode() -> Run:
         owing = []
         for data in told.fresh(path, seen):
@@ -209,6 +231,8 @@ def stages(folder: Path) -> dict[str, Stage]:
         "yardstick: no code of svcmock": Stage(_yardstick),
         "hit, the same bytes again": Stage(remembered(lambda: [same] * CALLS)),
         "hit, alike but for a header": Stage(remembered(lambda: told.fresh(path, seen))),
+        "hit, HTTP/2, the same block again": Stage(multiplexed()),
+        "hit, HTTP/2, alike but for a header": Stage(multiplexed("x-request-id")),
         "hit, decoded": Stage(decoded(told, lambda: told.fresh(path, seen))),
         "hit, decoded, a POST of JSON": Stage(
             decoded(posted, lambda: posted.fresh(projects.ORDERS, as_json, CALLS, projects.ORDER))

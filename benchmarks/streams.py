@@ -126,6 +126,12 @@ class Blocks:
         return head + string(value)
 
 
+def opening() -> bytes:
+    """What a client says first: no push, and windows that are wide open."""
+    settings = struct.pack(">HIHI", 2, 0, 4, WINDOW)
+    return _PREFACE + frame(4, 0, 0, settings) + frame(8, 0, 0, struct.pack(">I", WINDOW - 65535))
+
+
 class _Client:
     """One connection."""
 
@@ -143,9 +149,7 @@ class _Client:
         self.wrong = 0
         self.arrivals: dict[int, list[float]] = {}
         self.timed = bool(given.gaps)
-        settings = struct.pack(">HIHI", 2, 0, 4, WINDOW)
-        opening = _frame(4, 0, 0, settings) + _frame(8, 0, 0, struct.pack(">I", WINDOW - 65535))
-        self.socket.sendall(_PREFACE + opening)
+        self.socket.sendall(opening())
 
     def send(self, count: int, number: int) -> int:
         """Open so many streams; `number` counts unique headers, and is given back increased."""
@@ -153,9 +157,9 @@ class _Client:
         ended = 5 if not self._body else 4
         for _ in range(count):
             number += 1
-            made.append(_frame(1, ended, self._next, self._blocks.next(number)))
+            made.append(frame(1, ended, self._next, self._blocks.next(number)))
             if self._body:
-                made.append(_frame(0, 1, self._next, self._body))
+                made.append(frame(0, 1, self._next, self._body))
             self._next += 2
         self.open += count
         self.socket.sendall(b"".join(made))
@@ -184,22 +188,22 @@ class _Client:
                     self.ended += 1
                     self.open -= 1
             elif kind == 4 and not flags & 1:
-                answers.append(_frame(4, 1, 0))
+                answers.append(frame(4, 1, 0))
             elif kind == 6 and not flags & 1:
-                answers.append(_frame(6, 1, 0, data[at + 9 : end]))
+                answers.append(frame(6, 1, 0, data[at + 9 : end]))
             elif kind in (3, 7):
                 self.wrong += 1
                 self.open -= 1 if kind == 3 else 0
             at = end
         self._rest = data[at:]
         if self._taken > CREDIT:
-            answers.append(_frame(8, 0, 0, struct.pack(">I", self._taken)))
+            answers.append(frame(8, 0, 0, struct.pack(">I", self._taken)))
             self._taken = 0
         if answers:
             self.socket.sendall(b"".join(answers))
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     size = len(payload)
     return _HEADER.pack(size >> 8, size & 255, kind, flags, stream) + payload
 

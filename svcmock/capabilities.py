@@ -51,6 +51,34 @@ class Likening(Protocol):
         """
 
 
+class Memory(Protocol):
+    """What is known of requests that a session has asked for, and that get the same reply each time.
+
+    It knows requests by their identity: a session keeps those that it may ask for again.
+    """
+
+    @property
+    def likeness(self) -> Likeness | None:
+        """The plugin's own, made for the routes that count now; None where nothing is remembered."""
+
+    def again(self, request: Request) -> Reply | None:
+        """The reply, and the request is noted as answered with it; None: it must be asked for."""
+
+    def alike(self, known: Request, request: Request, size: int) -> Reply | None:
+        """The same for one of `size` bytes that the likeness does not tell from `known`, asked for before."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A session that has this member, too: it need not ask for what it has asked for before.
+
+    For speed alone, where messages are numbered and so their bytes never repeat.
+    """
+
+    def remember(self, memory: Memory) -> None:
+        """Called before `opened`, and again when routes have changed: what was known before counts no more."""
+
+
 # --- conversations ------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ at a time: an entry of a remembered request costs one tuple.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -58,6 +58,19 @@ class Fact(Struct, frozen=True, gc=False):
     read: Read | None = None
 
 
+_Row: TypeAlias = tuple[float, Fact, bytes]
+
+
+class _Page:
+    """Rows that were counted together; `cost`: the bytes that all of them count for."""
+
+    __slots__ = ("cost", "rows")
+
+    def __init__(self, rows: list[_Row], cost: int) -> None:
+        self.rows = rows
+        self.cost = cost
+
+
 class Notes(Protocol):
     """A journal as those who serve write it."""
 
@@ -91,10 +104,11 @@ class Journal:
     def __init__(self, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._rows: deque[tuple[float, Fact, bytes]] = deque()
-        self._settled = 0
-        """How many of the rows, from the oldest, have been counted."""
-        self._settle_at = UNSETTLED
+        self._fresh: list[_Row] = []
+        """The newest rows, which are not counted yet."""
+        self._pages: deque[_Page] = deque()
+        self._length = 0
+        """Rows of all pages."""
         self._bytes = 0
         self._dropped = 0
         self._hits: dict[str, int] = {}
@@ -107,33 +121,70 @@ class Journal:
         self.again(at, Fact(request, outcome, size))
         if size > SMALL:
             self._settle()
-        return self._dropped + len(self._rows)
+        return self.next_id - 1
 
     def again(self, at: float, fact: Fact, data: bytes = b"") -> None:
         """Note a request that is remembered, `data` its bytes where `fact.read` needs them. Keep it lean."""
-        rows = self._rows
-        rows.append((at, fact, data))
-        if len(rows) >= self._settle_at:
+        fresh = self._fresh
+        fresh.append((at, fact, data))
+        if len(fresh) >= UNSETTLED:
             self._settle()
 
     def _settle(self) -> None:
-        rows = self._rows
-        for _, fact, data in islice(rows, self._settled, None):
-            self._bytes += len(data) + fact.size + OVERHEAD
-            outcome = fact.outcome
-            counts = self._misses if outcome.route is None else self._hits
-            counts[outcome.service] = counts.get(outcome.service, 0) + 1
-        while self._bytes > self._max_bytes or len(rows) > self._max_entries:
-            _, fact, data = rows.popleft()
-            self._bytes -= len(data) + fact.size + OVERHEAD
-            self._dropped += 1
-        self._settled = len(rows)
-        self._settle_at = len(rows) + UNSETTLED
+        """Count what is fresh, and drop what is too much."""
+        fresh, pages = self._fresh, self._pages
+        cost = 0
+        begin, last = 0, fresh[0][1] if fresh else None
+        for place, (_, fact, data) in enumerate(fresh):
+            if data:
+                cost += len(data)
+            if fact is not last:  # of a request that is remembered there are many in a row
+                cost += self._count(last, place - begin)
+                begin, last = place, fact
+        cost += self._count(last, len(fresh) - begin)
+        self._length += len(fresh)
+        self._bytes += cost
+        if pages and len(pages[-1].rows) + len(fresh) <= UNSETTLED:
+            pages[-1].rows += fresh
+            pages[-1].cost += cost
+            fresh.clear()
+        elif fresh:
+            pages.append(_Page(fresh, cost))
+            self._fresh = []
+        while pages and (self._bytes > self._max_bytes or self._length > self._max_entries):
+            self._drop(pages[0])
+
+    def _count(self, fact: Fact | None, times: int) -> int:
+        """Count so many entries of a fact, and give the bytes that they count for beside their own."""
+        if fact is None:
+            return 0
+        outcome = fact.outcome
+        counts = self._misses if outcome.route is None else self._hits
+        counts[outcome.service] = counts.get(outcome.service, 0) + times
+        return times * (fact.size + OVERHEAD)
+
+    def _drop(self, page: "_Page") -> None:
+        """The oldest page, or as many of its rows as are too many."""
+        rows = page.rows
+        if self._length - len(rows) >= self._max_entries or self._bytes - page.cost >= self._max_bytes:
+            gone, cost = len(rows), page.cost
+            self._pages.popleft()
+        else:
+            gone = cost = 0
+            while self._bytes - cost > self._max_bytes or self._length - gone > self._max_entries:
+                _, fact, data = rows[gone]
+                cost += len(data) + fact.size + OVERHEAD
+                gone += 1
+            del rows[:gone]
+            page.cost -= cost
+        self._length -= gone
+        self._bytes -= cost
+        self._dropped += gone
 
     @property
     def next_id(self) -> int:
         """What the next entry will have as its id."""
-        return self._dropped + len(self._rows) + 1
+        return self._dropped + self._length + len(self._fresh) + 1
 
     @property
     def dropped(self) -> int:
@@ -178,10 +229,11 @@ class Journal:
         self._settle()
         first = self._dropped + 1
         start = max(0, ident + 1 - first)
-        for place, (at, fact, data) in enumerate(islice(self._rows, start, start + most), first + start):
+        rows = list(islice(chain.from_iterable(page.rows for page in self._pages), start, start + most))
+        for place, (at, fact, data) in enumerate(rows, first + start):
             request = fact.request if fact.read is None else fact.read(fact.request, data)
             yield Entry(place, at, request, fact.outcome, len(data) + fact.size + OVERHEAD)
 
     def __len__(self) -> int:
         self._settle()
-        return len(self._rows)
+        return self._length

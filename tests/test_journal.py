@@ -1,8 +1,10 @@
 """The journal: order, pages, bounds, and misses that are kept apart."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from svcmock.journal import MAX_MISSES, OVERHEAD, Entry, Journal, Outcome
+from svcmock.journal import MAX_MISSES, OVERHEAD, Entry, Fact, Journal, Outcome
 
 HIT = Outcome("shop", "r.yaml:1", "200")
 MISS = Outcome("shop", None, "501")
@@ -77,3 +79,43 @@ def test_misses_are_bounded_by_bytes_and_the_last_is_always_kept(size: int) -> N
     assert journal.miss(2) is not None
     keep(journal, 3, 50)
     assert [entry.id for entry in journal.recent_misses(9)] == [3]
+
+
+class Plain:
+    """What a journal keeps and counts, one entry after the other: as slow as it is simple."""
+
+    def __init__(self, most: int, size: int) -> None:
+        self.most, self.size = most, size
+        self.kept: list[tuple[int, int]] = []
+        self.hits = self.noted = 0
+
+    def add(self, size: int) -> None:
+        self.noted += 1
+        self.hits += 1
+        self.kept.append((self.noted, size + OVERHEAD))
+        while len(self.kept) > self.most or sum(size for _, size in self.kept) > self.size:
+            del self.kept[0]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 10, 3000, 9000]), st.integers(1, 700), st.booleans()), max_size=12),
+    st.sampled_from([1, 3, 255, 256, 300, 1000]),
+    st.sampled_from([3000, 100_000, 10**7]),
+)
+def test_a_journal_keeps_what_a_simple_one_does(
+    runs: list[tuple[int, int, bool]], most: int, size: int
+) -> None:
+    """Runs of entries of one fact, or of one fact each, looked at in between."""
+    journal, plain = Journal(most, size), Plain(most, size)
+    for bytes_, times, alike in runs:
+        fact = Fact("x", HIT, bytes_)
+        for _ in range(times):
+            if alike:
+                journal.again(0.0, fact)
+            else:
+                journal.add(0.0, "x", HIT, bytes_)
+            plain.add(bytes_)
+        assert journal.next_id == plain.noted + 1
+        assert [(entry.id, entry.size) for entry in journal.since(0, 10**6)] == plain.kept
+        assert (len(journal), journal.dropped) == (len(plain.kept), plain.noted - len(plain.kept))
+        assert journal.hits.get("shop", 0) == plain.hits

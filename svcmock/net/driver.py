@@ -23,6 +23,7 @@ from typing import cast
 import structlog
 
 from svcmock.journal import Fact
+from svcmock.net.memo import Memo, Memory
 from svcmock.net.missed import learn
 from svcmock.net.reset import reset
 from svcmock.net.serving import Serving
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         """What the session was made with, whatever is reloaded: to another one, equal bytes may mean else."""
         self.memo = serving.memo
         self._session: Session = responder.plugin.session(self.context)
+        self._recollect()
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = _UNCONNECTED
         self._write = self._transport.write
@@ -190,6 +192,17 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
+    def remember(self, memo: Memo) -> None:
+        """Routes have changed: answer from it, and from no other one."""
+        self.memo = memo
+        self._recollect()
+
+    def _recollect(self) -> None:
+        """Let the session know what is remembered, if it is one that wants to."""
+        remember = getattr(self._session, "remember", None)  # it is `Remembering`
+        if remember is not None:
+            remember(Memory(self.memo, self._serving.journal))
+
     # --- outs become I/O ---
 
     def _learn(self, rest: object, data: bytes, essence: bytes | None) -> None:
@@ -272,6 +285,7 @@ class Connection(asyncio.Protocol):
             case Become(session, rest):
                 self._forget()
                 self._session = session
+                self._recollect()
                 self._queue.extendleft(reversed((*session.opened(), *session.received(rest))))
             case Spool(token, data):
                 self._forget()

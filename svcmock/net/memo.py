@@ -12,15 +12,16 @@ what decides nothing. Such a hit knows the reply; the request for the journal is
 """
 
 from collections.abc import Hashable
+from time import time
 from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from svcmock.capabilities import Likeness
 from svcmock.engine import Decision
-from svcmock.journal import Fact
+from svcmock.journal import Fact, Notes
 from svcmock.net.missed import Missed
-from svcmock.protocol import Request
+from svcmock.protocol import Reply, Request
 
 MAX_ENTRIES = 4096
 MAX_BYTES = 16 * 2**20
@@ -69,12 +70,20 @@ class Decided(Struct):
     fact: Fact | None = None
 
 
+class Replied(Struct, frozen=True):
+    """A request that was asked for, what it gets each time, and what is noted then."""
+
+    request: Request
+    reply: Reply
+    fact: Fact
+
+
 class Memo:
     """One listener's memory. Emptied, by being replaced, when routes change."""
 
     __slots__ = (
         *("_alike", "_bytes", "_decided", "_missed", "_old_alike", "_old_decided", "_old_missed"),
-        *("_sights", "_turned_away", "known", "likeness", "old"),
+        *("_sights", "_turned_away", "known", "likeness", "missing", "old", "replied"),
     )
 
     def __init__(self, likeness: Likeness | None = None) -> None:
@@ -90,6 +99,10 @@ class Memo:
         self._decided: dict[Hashable, Decided] = {}
         """By what `Likeness.same` gives, and by the request itself where that came time and again."""
         self._old_decided: dict[Hashable, Decided] = {}
+        self.replied: dict[int, Replied] = {}
+        """By the identity of the request, which is kept alive by being in there."""
+        self.missing: Request | None = None
+        """The one that was looked for in there last, in vain: it will be asked for, and then again."""
         self._sights: set[int] = set()
         self._bytes = 0
         self._turned_away = 0
@@ -139,6 +152,17 @@ class Memo:
         """Remember at the second sight what every request that is the same will get."""
         if self.wants(None, same):
             self._decide(same, Decided(decision, request))
+
+    def put_replied(self, request: Request, size: int, decision: Decision) -> None:
+        """Remember what a `missing` request gets, unless there is more to do than to send the reply."""
+        if request is not self.missing:
+            return
+        self.missing = None
+        if decision.fixed and not decision.delay and not decision.files:
+            if len(self.replied) >= MAX_DECIDED:
+                self.replied.clear()
+            fact = Fact(request, decision.outcome, size)
+            self.replied[id(request)] = Replied(request, decision.reply, fact)
 
     def _decide(self, key: Hashable, entry: Decided) -> None:
         if len(self._decided) >= MAX_DECIDED:
@@ -208,6 +232,34 @@ class Memo:
     def __len__(self) -> int:
         young = len(self.known) + len(self._alike) + len(self._missed)
         return young + len(self.old) + len(self._old_alike) + len(self._old_missed)
+
+
+class Memory:
+    """A memo as a session sees it: a `svcmock.capabilities.Memory`."""
+
+    __slots__ = ("_memo", "_note", "_replied", "likeness")
+
+    def __init__(self, memo: Memo, journal: Notes) -> None:
+        self.likeness = memo.likeness
+        self._memo = memo
+        self._replied = memo.replied
+        self._note = journal.again
+
+    def again(self, request: Request) -> Reply | None:
+        known = self._replied.get(id(request))
+        if known is None or known.request is not request:
+            self._memo.missing = request
+            return None
+        self._note(time(), known.fact)
+        return known.reply
+
+    def alike(self, known: Request, request: Request, size: int) -> Reply | None:
+        replied = self._replied.get(id(known))
+        if replied is None or replied.request is not known:
+            self._memo.missing = request
+            return None
+        self._note(time(), Fact(request, replied.fact.outcome, size))
+        return replied.reply
 
 
 def _revive(key: K, old: dict[K, T], young: dict[K, T]) -> T | None:

@@ -32,10 +32,12 @@ _EXACT = object()
 
 
 class Client(Protocol):
-    """A connection. `context` is what its session was made with; `memo` what it may answer from."""
+    """A connection. `context` is what its session was made with."""
 
     context: Context
-    memo: Memo
+
+    def remember(self, memo: Memo) -> None:
+        """Answer from it, and from no other one."""
 
     def check_idle(self, now: float, idle: float) -> None: ...
     def drain(self) -> None: ...
@@ -69,7 +71,7 @@ class Serving:
         for connection in self.connections:
             made = connection.context
             alike = _reads(made) == _reads(responder.context)
-            connection.memo = self.memo if alike else others.setdefault(id(made), Memo())
+            connection.remember(self.memo if alike else others.setdefault(id(made), Memo()))
 
     def decide(self, ask: Ask, memo: Memo | None = None) -> Decision | None:
         """Decide and enter into the journal; None for an optional request that no route answers.
@@ -84,11 +86,14 @@ class Serving:
         known = memo.decided(request)
         if known is not None and known.fact is not None:
             self.journal.again(time(), known.fact)
+            if known.decision is not None:
+                memo.put_replied(request, size, known.decision)
             return known.decision
         same = memo.likeness.same(request)
         known = None if same is None else memo.decided_alike(same, request, size)
         if known is not None and known.decision is not None:
             self.journal.add(time(), request, known.decision.outcome, size)
+            memo.put_replied(request, size, known.decision)
             return known.decision
         decision = self._decide(request, size, optional=False)
         if same is not None and decision is not None and decision.fixed:

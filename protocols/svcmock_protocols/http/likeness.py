@@ -72,6 +72,10 @@ class Likeness:
         block = data[data.index(b"\r\n") + 2 : data.index(b"\r\n\r\n") + 2]
         return Request(alike.method, alike.target, alike.version, block, alike.body, alike.trailers)
 
+    def idle(self, name: bytes) -> bool:
+        """Whether fields of this name, given in lower case, decide nothing, whatever their values."""
+        return not self._all and not self._verdicts.decides(name)
+
     def same(self, request: Request) -> Hashable | None:
         """All of a request but the lines that decide nothing; None where that is much, or they all decide."""
         body = request.body
@@ -109,9 +113,11 @@ class _Verdicts(dict[bytes, bool]):
         self[line] = stays
         return stays
 
+    def decides(self, lower: bytes) -> bool:
+        return lower in self._names or lower in self._credentials
+
     def _judge(self, name: bytes, line: bytes) -> bool:
-        lower = name.lower()
-        if lower in self._names or lower in self._credentials or not is_field_line(line + b"\r\n"):
+        if self.decides(name.lower()) or not is_field_line(line + b"\r\n"):
             return True
         if len(self._idle) < _REMEMBERED:
             self._idle.add(name)

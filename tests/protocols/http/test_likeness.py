@@ -250,3 +250,22 @@ def test_requests_that_are_the_same_are_decided_alike(one: Request, two: Request
         if likeness.same(one) == likeness.same(other):
             assert _decides(one) == _decides(other)
             assert plugin.summary(one) == plugin.summary(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "idle"),
+    [
+        (b"x-request-id", True),
+        (b"traceparent", True),
+        (b"x-tenant", False),
+        (b"authorization", False),
+        (b"x-signed", False),
+        (b"content-type", False),
+    ],
+)
+def test_names_of_fields_that_decide_nothing(name: bytes, idle: bool) -> None:
+    likeness: Any = plugin.likeness(NAMES, CONTEXT)
+    assert likeness.idle(name) is idle
+    assert likeness.same(replace(CALL, block=CALL.block + name + b": 1\r\n")) == same(CALL) or not idle
+    everything: Any = plugin.likeness(frozenset({"headers"}), CONTEXT)
+    assert not everything.idle(name)

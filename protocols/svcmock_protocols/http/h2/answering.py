@@ -22,7 +22,7 @@ from svcmock_protocols.http.h2 import frames
 from svcmock_protocols.http.h2.heads import Opening, trailer_block
 from svcmock_protocols.http.h2.hpack import Fields, encode
 from svcmock_protocols.http.h2.numbers import Numbers
-from svcmock_protocols.http.h2.replies import prepare
+from svcmock_protocols.http.h2.replies import Prepared, prepare
 from svcmock_protocols.http.h2.sender import GAP, Sender
 from svcmock_protocols.http.h2.stream import Stream
 from svcmock_protocols.http.messages import Options, Reply, Request
@@ -41,7 +41,7 @@ _CONTINUE: Final = encode([(b":status", b"100")])
 class Answering:
     """Of one connection. `streams`: those that are open, by number."""
 
-    __slots__ = ("_context", "_limit", "_numbers", "_options", "sender", "streams")
+    __slots__ = ("_context", "_limit", "_numbers", "_options", "asks", "sender", "streams")
 
     def __init__(self, context: Context, options: Options, numbers: Numbers) -> None:
         self._context = context
@@ -50,6 +50,8 @@ class Answering:
         self._numbers = numbers
         self.sender = Sender(context.pace, self._done)
         self.streams: dict[int, Stream] = {}
+        self.asks = False
+        """Something is asked for in what is to be done now: what comes after it is not to overtake it."""
 
     # --- the request ---
 
@@ -133,8 +135,7 @@ class Answering:
                 check(request, self._limit)
             elif stream.gauge is not None:
                 stream.gauge.end()
-        stream.asked = True
-        outs.append(Ask(stream.id, request, len(request.block) + stream.got, _own(request)))
+        self.ask(stream, Ask(stream.id, request, len(request.block) + stream.got, _own(request)), outs)
 
     def _ask_part(self, stream: Stream, call: Call, outs: list[Out]) -> None:
         """Raises GrpcError where all is asked for, and is not in order."""
@@ -148,8 +149,11 @@ class Answering:
             self._ask_whole(stream, outs)
             return
         assert isinstance(request.body, bytes)
-        stream.asked = True
-        outs.append(Ask(stream.id, request, len(request.block) + len(request.body), optional))
+        self.ask(stream, Ask(stream.id, request, len(request.block) + len(request.body), optional), outs)
+
+    def ask(self, stream: Stream, ask: Ask, outs: list[Out]) -> None:
+        stream.asked = self.asks = True
+        outs.append(ask)
 
     # --- the reply ---
 
@@ -165,8 +169,12 @@ class Answering:
         if stream.call is not None:
             self._part_answered(stream, stream.call, ask.request, reply, outs)
         elif reply is not None:
-            self.sender.queue(stream, prepare(reply, stream.opening), ends=not reply.more)
-            self._pump(stream, outs)
+            self.reply(stream, prepare(reply, stream.opening), outs)
+
+    def reply(self, stream: Stream, made: Prepared, outs: list[Out]) -> None:
+        """The reply to all that the client said on a stream."""
+        self.sender.queue(stream, made, ends=not made.reply.more)
+        self._pump(stream, outs)
 
     def _part_answered(
         self, stream: Stream, call: Call, asked: Request, reply: Reply | None, outs: list[Out]
@@ -229,8 +237,7 @@ class Answering:
         """The client waits for an answer to what no recording has: it is to learn that there is none."""
         request = None if stream.call is None or stream.ended or stream.asked else stream.call.stalled
         if request is not None and isinstance(request.body, bytes):
-            stream.asked = True
-            outs.append(Ask(stream.id, request, len(request.block) + len(request.body)))
+            self.ask(stream, Ask(stream.id, request, len(request.block) + len(request.body)), outs)
 
     def _pump(self, stream: Stream, outs: list[Out]) -> None:
         """Send what may be sent now of a reply that was just queued, or whose gap is over."""

@@ -46,7 +46,7 @@ class Opening(Struct, frozen=True, gc=False):
     """A request's head, and what its stream is to know of it.
 
     `length`: its Content-Length, -1 without one. `grpc`: it is a gRPC call (not gRPC-Web), and has `timeout`
-    seconds. `plain`: without a body, it can be asked for as it is.
+    seconds. `plain`: without a body, it can be asked for as it is. `like`: what it shares with others.
     """
 
     head: RequestHead
@@ -54,6 +54,40 @@ class Opening(Struct, frozen=True, gc=False):
     grpc: bool = False
     timeout: float | None = None
     plain: bool = False
+    like: "Alike | None" = None
+
+
+class Alike(Struct, gc=False):
+    """Plain heads that differ only in what decides nothing. `request` is the one that was asked for last.
+
+    Their header lists begin with `control` pseudo-headers; `host` is the first line of their blocks.
+    """
+
+    request: Request
+    control: int
+    host: bytes
+
+
+def alike(known: Alike, fields: Fields) -> Opening:
+    """The head that a header list makes which is like a known one. Raises Malformed."""
+    before = known.request
+    block = known.host + field_block(fields[known.control :])
+    return Opening(
+        RequestHead(Request(before.method, before.target, b"2", block), plain=before.method != b"HEAD"),
+        plain=True,
+        like=known,
+    )
+
+
+def likened(made: Opening, fields: Fields) -> Alike | None:
+    """What a head has that others may share; None if it is more than plain."""
+    request = made.head.request
+    names = [name for name, _ in fields]
+    if not made.plain or made.length >= 0 or b"host" in names or b"cookie" in names:
+        return None
+    control = sum(name[:1] == b":" for name in names)
+    host, found, _ = request.block.partition(b"\r\n") if b":authority" in names else (b"", b"", b"")
+    return Alike(request, control, host + found)
 
 
 UNREAD: Final = Opening(RequestHead(Request(b"", b"", b"2")))
@@ -75,7 +109,7 @@ def opening(fields: Fields) -> Opening:
     block = field_block(fields[at:])
     said: dict[bytes, bytes] = {}
     for name, value in fields[at:]:
-        if name in _READ:
+        if name in READ:
             _note(said, name, value)
     authority = pseudo.get(b":authority", said.get(b"host", b""))
     if b"host" in said:
@@ -98,7 +132,7 @@ def opening(fields: Fields) -> Opening:
     )
 
 
-_READ: Final = frozenset(
+READ: Final = frozenset(
     {b"host", b"content-length", b"content-type", b"expect", b"grpc-timeout", b"te", b"cookie"} | CONNECTION
 )
 """Fields that a head is read for."""

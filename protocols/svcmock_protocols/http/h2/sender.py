@@ -50,12 +50,13 @@ class Sender:
         self.blocked: dict[int, Stream] = {}
         """Streams that wait for a window to open."""
 
-    def at_once(self, stream: Stream, made: Prepared) -> bytes | None:
-        """All frames of a reply that leaves whole; None where it cannot."""
-        if not made.whole or made.size > self.window or made.size > stream.window or self._resize:
+    def at_once(self, ident: int, window: int, made: Prepared) -> bytes | None:
+        """All frames of a reply that leaves whole, on a stream with this window; None where it cannot."""
+        size = made.size
+        if not made.whole or size > self.window or size > window or self._resize:
             return None
-        self.window -= made.size
-        return stream.id.to_bytes(4).join(made.whole)
+        self.window -= size
+        return ident.to_bytes(4).join(made.whole)
 
     def headers(self, stream: Stream, block: bytes, *, ends: bool) -> Send:
         """A header block as frames."""

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Hashable
 from typing import ClassVar, Final, TypeAlias
 
+from svcmock.capabilities import Memory
 from svcmock.protocol import Ask, Close, Context, Out, Outs, Send
 from svcmock_protocols.http.codec import RequestHead
 from svcmock_protocols.http.h2 import credit, frames
@@ -24,13 +25,12 @@ from svcmock_protocols.http.h2.frames import ConnectionFault, StreamFault
 from svcmock_protocols.http.h2.heads import UNREAD, Malformed, Opening
 from svcmock_protocols.http.h2.hpack import ListTooLarge
 from svcmock_protocols.http.h2.numbers import Numbers
+from svcmock_protocols.http.h2.remembered import MAX_STREAMS, Remembered
 from svcmock_protocols.http.h2.replies import prepare
 from svcmock_protocols.http.h2.stream import Stream
 from svcmock_protocols.http.messages import Options, Reply
 
-MAX_STREAMS: Final = 1000
-"""Streams that a client may have open: SETTINGS_MAX_CONCURRENT_STREAMS. nginx has 128, grpcio no limit."""
-
+_WHOLE: Final = frames.END_STREAM | frames.END_HEADERS
 _HEADER = struct.Struct(">HBBBL")
 _Handler: TypeAlias = "Callable[[Http2Session, int, int, bytes, list[Out]], None]"
 
@@ -41,7 +41,8 @@ class Http2Session:
     def __init__(self, context: Context, upgraded: RequestHead | None = None) -> None:
         """`upgraded`: the request of HTTP/1.1 that asked for HTTP/2, and is its stream 1."""
         self._options: Options = context.options if isinstance(context.options, Options) else Options()
-        self._buffer: bytes | bytearray = b""
+        self._buffer = b""
+        """Less than a frame, between reads."""
         self._preface = frames.PREFACE
         self._settled = False
         """The client's first SETTINGS have come."""
@@ -59,6 +60,7 @@ class Http2Session:
         self._ended = False
         self._over = False
         self._upgraded = upgraded
+        self._remembered = Remembered(self._blocks, self._numbers, self._answering)
 
     # --- the contract ---
 
@@ -75,6 +77,11 @@ class Http2Session:
     @property
     def held(self) -> int:
         return 0
+
+    def remember(self, memory: Memory) -> None:
+        """See `svcmock.capabilities.Remembering`."""
+        if not self._draining:
+            self._remembered.begin(memory)
 
     def opened(self) -> Outs:
         settings = {
@@ -99,13 +106,9 @@ class Http2Session:
     def received(self, data: bytes) -> Outs:
         if self._over:
             return ()
-        if self._buffer:
-            if isinstance(self._buffer, bytes):
-                self._buffer = bytearray(self._buffer)
-            self._buffer += data
-        else:
-            self._buffer = data
+        self._buffer = self._buffer + data if self._buffer else data
         outs: list[Out] = []
+        self._answering.asks = False
         try:
             if self._preface:
                 if not self._greeted():
@@ -120,9 +123,8 @@ class Http2Session:
         """Now that the client has gone over, too: curl has no room for much behind the 101."""
         stream = self._streams.get(1)
         if self._upgraded is not None and stream is not None:
-            stream.asked = True
             request = self._upgraded.request
-            outs.append(Ask(1, request, len(request.block)))
+            self._answering.ask(stream, Ask(1, request, len(request.block)), outs)
 
     def answered(self, ask: Ask, reply: Reply | None) -> Outs:
         stream = self._streams.get(ask.id)
@@ -131,7 +133,7 @@ class Http2Session:
         outs: list[Out] = []
         whole = stream.call is None or not (ask.request.said or stream.headed)
         if reply is not None and whole:
-            wire = self._sender.at_once(stream, prepare(reply, stream.opening))
+            wire = self._sender.at_once(stream.id, stream.window, prepare(reply, stream.opening))
             if wire is not None:
                 del self._streams[ask.id]
                 if not (self._draining or self._ended):
@@ -168,6 +170,7 @@ class Http2Session:
         if self._over or self._draining:
             return ()
         self._draining = True
+        self._remembered.end()
         return self._finished([self._goaway(frames.NO_ERROR, "the server is shutting down")])
 
     def eof(self) -> Outs:
@@ -195,7 +198,7 @@ class Http2Session:
     def _frames(self, outs: list[Out]) -> None:
         """Deal with every whole frame that is here. Raises ConnectionFault."""
         buffer, at, size_of = self._buffer, 0, len(self._buffer)
-        handlers, blocks = self._HANDLERS, self._blocks
+        handlers, blocks, again = self._HANDLERS, self._blocks, self._remembered.again
         try:
             while size_of - at >= 9:
                 high, low, kind, flags, ident = _HEADER.unpack_from(buffer, at)
@@ -205,14 +208,15 @@ class Http2Session:
                 end = at + 9 + size
                 if end > size_of:
                     break
-                payload = bytes(buffer[at + 9 : end])
+                payload = buffer[at + 9 : end]
                 at = end
                 ident &= frames.MAX_WINDOW
-                if blocks.coming is not None and (kind != frames.CONTINUATION or ident != blocks.coming.stream):
-                    raise ConnectionFault(frames.PROTOCOL_ERROR, "a header block was interrupted")
-                if not self._settled and (kind != frames.SETTINGS or flags & frames.ACK):
-                    raise ConnectionFault(frames.PROTOCOL_ERROR, "the first frame is not SETTINGS")
+                if blocks.coming is not None or not self._settled:
+                    self._check_order(kind, flags, ident)
                 try:
+                    if kind == frames.HEADERS and flags == _WHOLE and again(ident, payload, outs):
+                        continue
+                    self._remembered.flush(outs)
                     if kind < len(handlers):
                         handlers[kind](self, flags, ident, payload, outs)
                     else:
@@ -222,8 +226,17 @@ class Http2Session:
                 except Malformed:
                     self._reset(ident, frames.PROTOCOL_ERROR, outs)
         finally:
+            self._remembered.flush(outs)
             if at:
                 self._buffer = b"" if at == size_of else buffer[at:]
+
+    def _check_order(self, kind: int, flags: int, ident: int) -> None:
+        """Raises ConnectionFault for a frame that may not come in the middle of a header block, or first."""
+        coming = self._blocks.coming
+        if coming is not None and (kind != frames.CONTINUATION or ident != coming.stream):
+            raise ConnectionFault(frames.PROTOCOL_ERROR, "a header block was interrupted")
+        if not self._settled and (kind != frames.SETTINGS or flags & frames.ACK):
+            raise ConnectionFault(frames.PROTOCOL_ERROR, "the first frame is not SETTINGS")
 
     def _on_data(self, flags: int, ident: int, payload: bytes, outs: list[Out]) -> None:
         if ident == 0:
@@ -280,6 +293,8 @@ class Http2Session:
         streams = self._streams
         if len(streams) >= MAX_STREAMS:
             raise StreamFault(ident, frames.REFUSED_STREAM, "too many streams")
+        if ends and known is not None and self._remembered.answer(ident, block, known, outs):
+            return
         stream = Stream(ident, known or UNREAD, self._sender.first_window, STREAM_CREDIT)
         stream.ended = ends
         if known is None:
@@ -290,8 +305,7 @@ class Http2Session:
             raise Malformed("a Content-Length, and no body")
         streams[ident] = stream
         if ends and known.plain:
-            stream.asked = True
-            outs.append(Ask(ident, known.head.request, len(block)))
+            self._answering.ask(stream, Ask(ident, known.head.request, len(block)), outs)
         else:
             self._answering.opened(stream, known, outs)
 

@@ -65,7 +65,7 @@ def opened(ident: int = 1, window: int = 65535, *, grpc: bool = False) -> Stream
 
 def test_a_reply_that_fits_leaves_at_once_and_counts() -> None:
     sender = Sent(window=10).sender
-    at_once = sender.at_once(opened(5, 7), made(body=b"1234567"))
+    at_once = sender.at_once(5, 7, made(body=b"1234567"))
     assert at_once is not None
     assert words(at_once) == ["headers 5 [:status 200]", "data 5 end '1234567'"]
     assert sender.window == 3
@@ -74,12 +74,12 @@ def test_a_reply_that_fits_leaves_at_once_and_counts() -> None:
 @pytest.mark.parametrize(("connection", "stream"), [(6, 7), (7, 6), (-1, 7)])
 def test_a_reply_that_does_not_fit_does_not(connection: int, stream: int) -> None:
     sender = Sent(window=connection).sender
-    assert sender.at_once(opened(5, stream), made(body=b"1234567")) is None
+    assert sender.at_once(5, stream, made(body=b"1234567")) is None
     assert sender.window == connection
 
 
 def test_a_reply_that_is_not_whole_does_not() -> None:
-    assert Sent().sender.at_once(opened(), made(body=b"ab", chunks=(Chunk(1, 1.0),))) is None
+    assert Sent().sender.at_once(1, 65535, made(body=b"ab", chunks=(Chunk(1, 1.0),))) is None
 
 
 # --- outboxes -----------------------------------------------------------------------------------------
@@ -250,9 +250,9 @@ def test_a_smaller_table_is_told_once_in_the_next_block(sizes: tuple[int, ...], 
     sent, block = Sent(), encode([(b":status", b"200")])
     sent.sender.settings([(frames.HEADER_TABLE_SIZE, size) for size in sizes], {})
     small = made(body=b"ab")
-    assert (sent.sender.at_once(opened(), small) is None) is bool(first)
+    assert (sent.sender.at_once(1, 65535, small) is None) is bool(first)
     assert sent.sender.headers(opened(), block, ends=False).data[9:] == first + block
     sent.sender.settings([(frames.HEADER_TABLE_SIZE, 0)], {})
     again = b"" if first else b"\x20"
     assert sent.sender.headers(opened(), block, ends=False).data[9:] == again + block
-    assert sent.sender.at_once(opened(), small) is not None
+    assert sent.sender.at_once(1, 65535, small) is not None
