@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from svcmock.protocol import Close, Context, Reply, Request, Send, SvcmockError, Upstream
+from svcmock.protocol import Close, Context, Outs, Publish, Reply, Request, Send, SvcmockError, Upstream
 
 # --- requests that are alike --------------------------------------------------------------------------
 
@@ -96,6 +96,39 @@ class Conversing(Protocol):
         """What answers the part of this request with this number."""
 
 
+# --- sessions that know of each other -----------------------------------------------------------------
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A plugin that has this member, too: the sessions of a service share something, and so do its taps."""
+
+    def state(self, options: Any) -> Any:
+        """What becomes `Context.state`: made once a service, in each process that serves it; kept by a reload.
+
+        Only sessions, or taps, change it. Routes and their index never see it.
+        """
+
+
+@runtime_checkable
+class Hearing(Protocol):
+    """A session that has these members, too: it can be told what others `Publish`."""
+
+    def published(self, topic: Hashable, message: Any) -> Outs:
+        """Something was published under a topic to which it had subscribed."""
+
+    def heard(self, publish: Publish, times: int) -> Outs:
+        """So many sessions were told what it published itself."""
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A session that has this member, too: something that it shares is to end with its connection."""
+
+    def closed(self) -> None:
+        """The connection is gone, however it ended. Called once, last."""
+
+
 # --- what messages mean -------------------------------------------------------------------------------
 
 
@@ -152,6 +185,14 @@ class Opening(Protocol):
 
     def answered(self, name: str, data: bytes) -> bool | None:
         """Whether it does, by what it says first; None: more must be seen."""
+
+
+@runtime_checkable
+class Parametric(Protocol):
+    """A plugin that has this member, too: the URL of an upstream may say more than where it is."""
+
+    upstream_parameters: frozenset[str]
+    """Names in the query of the URL, which a tap reads in `Upstream.url`: {"sslmode"}."""
 
 
 # --- inquiries ----------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
+from svcmock.capabilities import Parametric
 from svcmock.convert import convert_all, unknown_key
 from svcmock.documents import Where, finder, read, where
 from svcmock.model import (
@@ -214,6 +215,7 @@ class _Reader:
             self._wrong(at, f"`{url}` is no URL: {error}", "upstream")
             return
         schemes = ", ".join(f"{scheme}://" for scheme in plugin.schemes)
+        known = plugin.upstream_parameters if isinstance(plugin, Parametric) else frozenset()
         if parts.scheme not in plugin.schemes:
             self._wrong(
                 at, f"an upstream of protocol {plugin.name} begins with {schemes}, not `{url}`", "upstream"
@@ -223,7 +225,10 @@ class _Reader:
         elif parts.username is not None or parts.password is not None:
             # not quoted: it would end up in logs
             self._wrong(at, "an upstream takes no credentials: clients send their own", "upstream")
-        elif parts.path not in ("", "/") or parts.query or parts.fragment:
+        elif known and (unknown := _names(parts.query) - known):
+            why = f"an upstream of protocol {plugin.name} has no parameter `{min(unknown)}`"
+            self._wrong(at, why, "upstream")
+        elif parts.path not in ("", "/") or parts.fragment or (parts.query and not known):
             why = "an upstream is scheme://host:port: requests keep the path that clients ask for"
             self._wrong(at, f"{why} (`{url}`)", "upstream")
 
@@ -278,6 +283,11 @@ class _Reader:
                 self._wrong(at, f"there is no file `{name}`")
         except Invalid as error:
             self._wrong(at, error.why)
+
+
+def _names(query: str) -> set[str]:
+    """The parameters in the query of a URL."""
+    return {name for name, _ in parse_qsl(query, keep_blank_values=True)}
 
 
 def _is_name(name: str) -> bool:

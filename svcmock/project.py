@@ -191,7 +191,8 @@ def context_of(
     service: Service, plugin: Plugin, token: Callable[[bytes], bytes], schema: Any = None
 ) -> Context:
     """A service's configuration as its protocol sees it. `ignore: ["!x"]` takes x from the default noise."""
-    return Context(service.options, noise_of(plugin.noise, service.ignore), token, service.pace, schema)
+    noise = noise_of(plugin.noise, service.ignore)
+    return Context(service.options, noise, token, service.pace, schema, tls=service.tls is not None)
 
 
 def schema_for(root: Path, service: Service, plugin: Plugin) -> tuple[Any, list[Problem]]:

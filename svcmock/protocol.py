@@ -28,6 +28,8 @@ Request: TypeAlias = Any
 """A protocol's own frozen request value. It pickles: several processes that serve share their journals."""
 Reply: TypeAlias = Any
 """A protocol's own frozen reply value."""
+FACTS = "server.facts"
+"""The file beside recordings that has the `Fact`s of their server, as a JSON object."""
 Doc: TypeAlias = Any
 """Plain data as YAML holds it: None, bool, int, float, str, list, dict with str keys."""
 
@@ -47,9 +49,6 @@ class Invalid(SvcmockError):
         super().__init__(why)
         self.at = tuple(at)
         self.why = why
-
-
-# --- bytes that are too many to hold ------------------------------------------------------------------
 
 
 class Spooled(Struct, frozen=True):
@@ -104,16 +103,45 @@ class Ask(Struct, frozen=True, gc=False):
 
 
 class Spool(Struct, frozen=True):
-    """Append bytes of a large message to a temporary file known by `token` on this connection."""
+    """Append bytes of a large message to a temporary file, known by `token` on this connection."""
 
     token: Hashable
     data: bytes
 
 
-class StartTLS(Struct, frozen=True):
-    """Speak TLS from here on, offering these ALPN names."""
+class Side(Enum):
+    """The two ends of a relayed connection."""
 
-    alpn: tuple[str, ...] = ()
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class StartTLS(Struct, frozen=True):
+    """Speak TLS with this side from here on, once what was sent to it has left.
+
+    With the client, that is how the service's `tls` says; without it (see `Context.tls`) the connection ends.
+    """
+
+    to: Side = Side.CLIENT
+
+
+class Subscribe(Struct, frozen=True):
+    """From now on, be told what is published under `topic` on this service (`svcmock.capabilities.Hearing`)."""
+
+    topic: Hashable
+
+
+class Unsubscribe(Struct, frozen=True):
+    """Be told no more, as at the end of a connection."""
+
+    topic: Hashable
+
+
+class Publish(Struct, frozen=True):
+    """Tell every session of this service that has subscribed to `topic`, this one too if it has."""
+
+    topic: Hashable
+    message: Any
 
 
 class Become(Struct, frozen=True):
@@ -136,15 +164,15 @@ class Close(Struct, frozen=True):
     how: Literal["flush", "abort"] = "flush"
 
 
-Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Become | Wake | Close
+_Talk: TypeAlias = Subscribe | Unsubscribe | Publish
+Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Become | Wake | _Talk | Close
 Outs: TypeAlias = Sequence[Out]
 
 
 class Session(Protocol):
-    """The serving side of one client connection. Pure: no I/O, no clock, no logging.
+    """The serving side of one client connection. Every method returns what is to be done, in order.
 
-    Every method returns what is to be done, in order. A peer's bad bytes never raise out of a session:
-    they become the protocol's own error reply and a `Close`.
+    A peer's bad bytes never raise out of a session: they become the protocol's own error reply and a `Close`.
     """
 
     @property
@@ -196,13 +224,6 @@ class Session(Protocol):
 # --- what a Tap saw -----------------------------------------------------------------------------------
 
 
-class Side(Enum):
-    """The two ends of a relayed connection."""
-
-    CLIENT = "client"
-    SERVER = "server"
-
-
 class Forward(Struct, frozen=True):
     """Pass these bytes on. They are the peer's own, except for what must be rewritten."""
 
@@ -240,16 +261,8 @@ class Lost(Struct, frozen=True):
     kind: Literal["skipped", "failed"] = "failed"
 
 
-class Push(Struct, frozen=True):
-    """The server spoke unasked. `cause` is the exchange id that made it, where one is known."""
-
-    message: Reply
-    at: float
-    cause: int | None = None
-
-
 class Fact(Struct, frozen=True):
-    """Something about the connection that serving wants to know (a server version, a parameter)."""
+    """Something about the server that serving wants to know. `Schooled.schema` finds it in the file FACTS."""
 
     name: str
     value: Doc
@@ -268,15 +281,10 @@ class Shut(Struct, frozen=True):
 
 
 class Inquire(Struct, frozen=True):
-    """Ask the upstream what its messages mean (`svcmock.capabilities.Inquiring`), once a service and run.
-
-    `Tap.informed` is called when that is known, or is not to be had.
-    """
+    """Ask the upstream what its messages mean (`svcmock.capabilities.Inquiring`), then call `Tap.informed`."""
 
 
-Seen: TypeAlias = (
-    Forward | Spool | Began | Exchange | Lost | Push | Fact | StartTLS | Become | Opaque | Shut | Inquire
-)
+Seen: TypeAlias = Forward | Spool | Began | Exchange | Lost | Fact | StartTLS | Become | Opaque | Shut | Inquire
 Sight: TypeAlias = Sequence[Seen]
 
 
@@ -355,7 +363,8 @@ class Context(Struct, frozen=True):
     `token` turns a credential into the stable token that stands for it in recordings. It is applied to
     the recorded and to the live value alike before they are compared, and maps a token to itself.
     `pace` multiplies recorded gaps inside a streamed reply: 1 as recorded, 0 none.
-    `schema`: what `svcmock.capabilities.Schooled` made of the project's files; None without it.
+    `schema` and `state`: what `svcmock.capabilities.Schooled` and `Sharing` made; None without them.
+    `tls`: whether `StartTLS` can be carried out on the client's side.
     """
 
     options: Any
@@ -363,6 +372,8 @@ class Context(Struct, frozen=True):
     token: Callable[[bytes], bytes]
     pace: float = 1.0
     schema: Any = None
+    state: Any = None
+    tls: bool = False
 
 
 class Upstream(Struct, frozen=True):

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
+from svcmock.capabilities import Sharing
 from svcmock.model import Graph, Service
 from svcmock.net.ca import load_or_create_ca
 from svcmock.net.listener import Listener, bind
-from svcmock.net.relay import Client, Recorder
+from svcmock.net.recorder import Recorder
+from svcmock.net.relay import Client
 from svcmock.net.spool import Spools, sweep
 from svcmock.net.tls import service_context
 from svcmock.net.upstream import Connector
@@ -110,12 +113,14 @@ async def _prepare(
         stamp,
         lambda: Spools(root / ".svcmock" / "spool"),
     )
+    recorder.tls = tls
     return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain)
 
 
 def _contexts(service: Service, plugin: Plugin, root: Path, key: bytes) -> Callable[[], Context]:
     """Makes the service's context anew, with the schema that the project's files give at that time."""
     token = tokenizer(key)
+    state = plugin.state(service.options) if isinstance(plugin, Sharing) else None
 
     def fresh_context() -> Context:
         schema, problems = schema_for(root, service, plugin)
@@ -123,7 +128,7 @@ def _contexts(service: Service, plugin: Plugin, root: Path, key: bytes) -> Calla
             log.warning(
                 "the schema cannot be used", service=service.name, why=f"{problem.file}: {problem.message}"
             )
-        return context_of(service, plugin, token, schema)
+        return replace(context_of(service, plugin, token, schema), state=state)
 
     return fresh_context
 

@@ -34,6 +34,14 @@ class Http:
     Options = Options
 
 
+class Database(Http):
+    """One whose upstreams may say more than where they are."""
+
+    name = "db"
+    schemes: Mapping[str, int] = {"db": 5432}
+    upstream_parameters = frozenset({"sslmode", "channel_binding"})
+
+
 ONLY_A_HOST = "an upstream is scheme://host:port: requests keep the path that clients ask for"
 PLUGINS: Any = {"http": Http(), "http1": Http()}
 
@@ -462,4 +470,23 @@ def test_noise_that_begins_with_no_field_is_told(tmp_path: Path, ignore: str, pr
 def test_an_upstream_is_a_host_and_nothing_more(tmp_path: Path, url: str, problem: str | None) -> None:
     text = f'version: 1\nservices:\n  a: {{listen: 8081, upstream: "{url}"}}\n'
     _, problems = parse_graph(text.encode(), tmp_path, PLUGINS)
+    assert [found.message for found in problems] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("db://a?sslmode=require", None),
+        ("db://a:1/?sslmode=require&channel_binding=", None),
+        ("db://a?sslmod=require", "an upstream of protocol db has no parameter `sslmod`"),
+        ("db://a/base?sslmode=require", f"{ONLY_A_HOST} (`db://a/base?sslmode=require`)"),
+        ("db://a/#x", f"{ONLY_A_HOST} (`db://a/#x`)"),
+    ],
+)
+def test_parameters_of_an_upstream_are_those_its_protocol_has(
+    tmp_path: Path, url: str, problem: str | None
+) -> None:
+    text = f'version: 1\nservices:\n  a: {{listen: 8081, protocol: db, upstream: "{url}"}}\n'
+    plugins: Any = {"db": Database()}
+    _, problems = parse_graph(text.encode(), tmp_path, plugins)
     assert [found.message for found in problems] == ([problem] if problem else [])

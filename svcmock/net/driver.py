@@ -10,36 +10,50 @@ the transport is full, outs wait, the session is not fed, and nothing more is re
 """
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import sys
-import termios
+import ssl
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from time import time
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
+from svcmock.capabilities import Hearing
 from svcmock.journal import Fact
 from svcmock.net.memo import Memo, Memory
 from svcmock.net.missed import learn
+from svcmock.net.outgoing import FILE_JOINED, Outgoing, Unsendable
 from svcmock.net.reset import reset
 from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
-from svcmock.protocol import Ask, Become, Blob, Close, Out, Send, SendFile, Session, Spool, Wake
+from svcmock.net.starttls import Insecure, start_tls
+from svcmock.net.unsent import unsent
+from svcmock.protocol import (
+    Ask,
+    Become,
+    Blob,
+    Close,
+    Out,
+    Publish,
+    Send,
+    SendFile,
+    Session,
+    Side,
+    Spool,
+    StartTLS,
+    Subscribe,
+    Unsubscribe,
+    Wake,
+)
 
 log = structlog.get_logger()
 
 WRITE_AT_ONCE = 256 * 1024
 """Bytes joined into one write before the transport is asked whether it is full."""
-FILE_PIECE = 256 * 1024
-"""Bytes read from a body file at a time."""
-FILE_JOINED = 64 * 1024
-"""Bytes of a slice that is read at once and joined with what stands around it: the head of its frame."""
 READ_AHEAD = 64 * 1024
 """Bytes taken from a client while its answer is delayed; then it waits too."""
+MAX_HEARD = 4096
+"""Outs that may wait for a client which does not read what others publish."""
 LINGER = 2.0
 """Seconds that a client we are done with gets to close its side."""
 
@@ -50,7 +64,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         responder = serving.responder
-        self.context = responder.context
+        self.context = serving.context
         """What the session was made with, whatever is reloaded: to another one, equal bytes may mean else."""
         self.memo = serving.memo
         self._session: Session = responder.plugin.session(self.context)
@@ -62,17 +76,17 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Out] = deque()
         self._pieces: list[bytes] = []
         self._pieces_size = 0
-        self._file: tuple[int, int, int] | None = None
-        self._slices: tuple[str, int] | None = None
-        """A file that is sent in slices, by its path, and its descriptor."""
+        self._files = Outgoing()
         self._spools: Spools | None = None
         self._timers: set[asyncio.TimerHandle] = set()
         self._full = False
         self._reading = True
         self._closing = False
         self._ended = False
+        self._securing: asyncio.Task[None] | None = None
+        """TLS is being agreed on: until then the transport takes nothing, and gives nothing."""
         self._unsent = 0
-        """Bytes that the client had not taken when it was last looked at."""
+        """Bytes that the client had not taken at the last look."""
         self._running = False
         self._facts: list[Fact] | None = None
         """While `_learn` watches: what was asked and answered."""
@@ -91,7 +105,7 @@ class Connection(asyncio.Protocol):
         serving = self._serving
         if len(serving.connections) >= serving.responder.service.limits.connections:
             if not serving.refused:
-                log.warning("the limit of connections is reached", service=serving.responder.service.name)
+                log.warning("the limit of connections is reached", service=serving.name)
             serving.refused += 1
             self._end()
             self._transport.abort()
@@ -146,20 +160,19 @@ class Connection(asyncio.Protocol):
         self._hold_reading(True)
 
     def resume_writing(self) -> None:
-        self._full = False
+        self._full = self._securing is not None
         self._moved = True
         self._safely(lambda: self._do(()))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._end()
         self._serving.connections.discard(self)
+        self._leave()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         self._queue.clear()
-        if self._file is not None:
-            os.close(self._file[0])
-            self._file = None
+        self._files.end()
         if self._spools is not None:
             self._spools.close()
 
@@ -171,15 +184,15 @@ class Connection(asyncio.Protocol):
         One that waits for us, or rests between messages, is left alone. Progress counts from the look that
         finds it: whoever calls this looks several times within `idle`.
         """
-        unsent = _untaken(self._transport)
-        if self._moved or unsent < self._unsent:  # slowly, but it reads
+        waiting = unsent(self._transport)
+        if self._moved or waiting < self._unsent:  # slowly, but it reads
             self._progress = now
         self._moved = False
-        self._unsent = unsent
+        self._unsent = waiting
         if now - self._progress < idle:
             return
-        if unsent:
-            log.info("closed a client that does not read", service=self._serving.responder.service.name)
+        if waiting:
+            log.info("closed a client that does not read", service=self._serving.name)
             self._transport.abort()
         elif not (self._closing or self._timers or self._session.idle):
             self._safely(lambda: self._do(self._session.timed_out()))
@@ -191,6 +204,18 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def tell(self, topic: Hashable, message: Any) -> bool:
+        """Something was published; False: the session does not hear any more."""
+        if self._closing or not isinstance(self._session, Hearing):
+            return False
+        if len(self._queue) > MAX_HEARD:
+            log.warning("closed a client that does not read", service=self._serving.name)
+            self.abort()
+            return False
+        session = self._session
+        self._safely(lambda: self._do(session.published(topic, message)))
+        return True
 
     def remember(self, memo: Memo) -> None:
         """Routes have changed: answer from it, and from no other one."""
@@ -236,29 +261,28 @@ class Connection(asyncio.Protocol):
 
     def _do(self, outs: Iterable[Out]) -> bytes:
         """Carry out `outs` in order, as far as the client takes them. Gives what the last write wrote."""
-        queue = self._queue
+        queue, files = self._queue, self._files
         queue.extend(outs)
         if self._running:
             return b""
         self._running = True
         try:
-            while queue and not self._full and self._file is None:
+            while queue and not self._full and not files.active:
                 self._step(queue.popleft())
                 if self._pieces_size >= WRITE_AT_ONCE:
                     self._forget()
                     self._flush()
-                if self._file is not None and not self._full:
+                if files.active:
                     self._pump_file()
-            if self._file is not None and not self._full:
+            if files.active:
                 self._pump_file()
             wire = self._flush()
         finally:
             self._running = False
-            if self._slices is not None:
-                self._close_slices()
-        if queue and not self._full and self._file is None:
+            files.close_slices()
+        if queue and not self._full and not files.active:
             return self._do(())
-        busy = self._full or bool(queue) or self._file is not None
+        busy = self._full or bool(queue) or files.active
         self._hold_reading(busy or self._session.held > READ_AHEAD)
         self._rest = None if busy or self._closing else self._session.at_rest
         if self._spools is not None and self._rest is not None:
@@ -274,11 +298,7 @@ class Connection(asyncio.Protocol):
                 self._ask(out)
             case SendFile(blob):
                 self._forget()
-                if blob.size <= FILE_JOINED:
-                    self._join_file(blob)
-                else:
-                    self._flush()
-                    self._open_file(blob)
+                self._send_file(blob)
             case Wake(after, token):
                 self._forget()
                 self._later(after, lambda: self._do(self._session.woke(token)))
@@ -299,11 +319,23 @@ class Connection(asyncio.Protocol):
                 self._close(how)
             case _:
                 self._forget()
-                log.error(
-                    "a connection cannot do this",
-                    asked=type(out).__name__,
-                    protocol=self._serving.responder.plugin.name,
-                )
+                self._step_seldom(out)
+
+    def _step_seldom(self, out: Out) -> None:
+        match out:
+            case StartTLS(Side.CLIENT):
+                self._flush()
+                self._start_tls()
+            case Subscribe(topic):
+                self._serving.subscribe(self, topic)
+            case Unsubscribe(topic):
+                self._serving.unsubscribe(self, topic)
+            case Publish(topic, message):
+                times = self._serving.publish(topic, message)
+                if isinstance(self._session, Hearing):
+                    self._queue.extendleft(reversed(self._session.heard(out, times)))
+            case _:
+                log.error("a connection cannot do this", service=self._serving.name, asked=type(out).__name__)
                 self._transport.abort()
 
     def _ask(self, ask: Ask) -> None:
@@ -326,12 +358,41 @@ class Connection(asyncio.Protocol):
         else:
             self._queue.extendleft(reversed(self._session.answered(ask, decision.reply)))
 
+    def _leave(self) -> None:
+        """The connection is gone: nobody may go on to count on it."""
+        self._serving.unsubscribe_all(self)
+        closed = getattr(self._session, "closed", None)  # it is `Ending`
+        if closed is not None:
+            self._safely(closed)
+
+    def _start_tls(self) -> None:
+        """What comes next is a handshake: not a byte of it may reach the session."""
+        context = self._serving.tls
+        if context is None:
+            log.error("a protocol starts TLS, and the service has none", service=self._serving.name)
+            self._close("abort")
+            return
+        self._full, self._reading = True, False
+        self._transport.pause_reading()
+        self._securing = self._loop.create_task(self._secure(context))
+
+    async def _secure(self, context: ssl.SSLContext) -> None:
+        try:
+            secure, early = await start_tls(self._transport, self, context)
+        except Insecure as error:
+            log.info("no TLS with a client", service=self._serving.name, why=str(error))
+            self.connection_lost(None)
+            return
+        self._transport, self._write = secure, secure.write
+        self._securing, self._full, self._reading = None, False, True
+        self._safely(lambda: self._do(self._session.received(early) if early else ()))
+
     def _safely(self, act: Callable[[], object]) -> None:
         """A mistake in a protocol costs the connection it is made on, and no other."""
         try:
             act()
         except Exception:
-            log.exception("a connection was given up", service=self._serving.responder.service.name)
+            log.exception("a connection was given up", service=self._serving.name)
             self._end()
             reset(self._transport)
 
@@ -364,55 +425,32 @@ class Connection(asyncio.Protocol):
         timer = self._loop.call_later(after, fire)
         self._timers.add(timer)
 
-    def _open_file(self, blob: Blob) -> None:
+    def _send_file(self, blob: Blob) -> None:
         try:
-            self._file = (os.open(blob.path, os.O_RDONLY | os.O_CLOEXEC), blob.offset, blob.size)
-        except OSError as error:
-            # the head with its Content-Length has left: a short body must not look like a whole one
-            log.error("a body file cannot be read", path=blob.path, why=error.strerror)  # noqa: TRY400
-            self._end()
-            reset(self._transport)
-
-    def _join_file(self, blob: Blob) -> None:
-        """A slice among many of one file, which stays open until all that is to be done now is done."""
-        if self._slices is None or self._slices[0] != blob.path:
-            self._close_slices()
-            self._open_file(blob)
-            if self._file is None:
-                return
-            self._slices, self._file = (blob.path, self._file[0]), None
-        piece = os.pread(self._slices[1], blob.size, blob.offset)
-        if len(piece) < blob.size:
-            log.error("a body file is shorter than its route says", short_by=blob.size - len(piece))
-            self._end()
-            reset(self._transport)
-            return
-        self._pieces.append(piece)
-        self._pieces_size += len(piece)
-
-    def _close_slices(self) -> None:
-        if self._slices is not None:
-            os.close(self._slices[1])
-            self._slices = None
+            if blob.size <= FILE_JOINED:
+                piece = self._files.slice(blob)
+                self._pieces.append(piece)
+                self._pieces_size += len(piece)
+            else:
+                self._flush()
+                self._files.begin(blob)
+        except Unsendable as error:
+            self._break_off(error)
 
     def _pump_file(self) -> None:
-        assert self._file is not None
-        handle, offset, left = self._file
-        while left and not self._full:
-            piece = os.pread(handle, min(FILE_PIECE, left), offset)
-            if not piece:
-                log.error("a body file is shorter than its route says", short_by=left)
-                self._end()
-                reset(self._transport)
-                break
-            offset += len(piece)
-            left -= len(piece)
-            self._transport.write(piece)
-        if left and not self._closing:
-            self._file = (handle, offset, left)
-        else:
-            os.close(handle)
-            self._file = None
+        try:
+            while not self._full and not self._closing and (piece := self._files.piece()):
+                self._transport.write(piece)
+        except Unsendable as error:
+            self._break_off(error)
+        if self._closing:
+            self._files.end()
+
+    def _break_off(self, error: Unsendable) -> None:
+        """The head with its Content-Length has left: a short body must not look like a whole one."""
+        log.error("a reply is broken off", service=self._serving.name, why=str(error))
+        self._end()
+        reset(self._transport)
 
     def _hold_reading(self, hold: bool) -> None:
         if hold is not self._reading or self._transport.is_closing():
@@ -446,20 +484,6 @@ class Connection(asyncio.Protocol):
             self._timers.add(self._loop.call_later(LINGER, self._linger))
         else:
             self._transport.close()
-
-
-def _untaken(transport: asyncio.Transport) -> int:
-    """Bytes that a client has not taken, while some wait here; those that the kernel holds for it count too.
-
-    The kernel asks for more only once much of its own buffer, megabytes perhaps, is free again.
-    """
-    unsent = transport.get_write_buffer_size()
-    if unsent:
-        queued = bytearray(4)
-        with contextlib.suppress(OSError):  # where the system does not tell
-            fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
-        unsent += int.from_bytes(queued, sys.byteorder)
-    return unsent
 
 
 class _Unconnected(asyncio.Transport):

@@ -31,6 +31,8 @@ MAX_SIGHTS = 16384
 MAX_TURNED_AWAY = 4096
 """Second sights that a full memory turns away before it sweeps."""
 
+MAX_REPLIED = 8192
+"""Requests, each of one connection, whose reply is known by their identity, before all are forgotten."""
 MAX_DECIDED = 2048
 """Requests of which the decision is remembered apart from their bytes, before the older ones are forgotten."""
 
@@ -159,7 +161,7 @@ class Memo:
             return
         self.missing = None
         if decision.fixed and not decision.delay and not decision.files:
-            if len(self.replied) >= MAX_DECIDED:
+            if len(self.replied) >= MAX_REPLIED:
                 self.replied.clear()
             fact = Fact(request, decision.outcome, size)
             self.replied[id(request)] = Replied(request, decision.reply, fact)

@@ -2,7 +2,7 @@
 
 The relay never waits for the tap to have understood anything, so nothing is buffered that was not buffered
 before: what a client does not take stops the upstream, and the other way round. Opaque connections are passed
-on all the same. Every request that began is counted as recorded, skipped or failed when it ends.
+on all the same. What becomes of what a tap saw is the recorder's.
 
 An upstream with TLS is offered what the client speaks: what TLS agreed on with it, or else what its first bytes
 say. What messages mean may have to be asked of the upstream (`Inquire`); exchanges that wait for that outlive
@@ -10,149 +10,36 @@ their connection by a moment.
 """
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import structlog
 
-from svcmock.capabilities import Inquiring, Opening
-from svcmock.model import rfc3339
-from svcmock.net.inquiry import ask
+from svcmock.capabilities import Opening
+from svcmock.net.recorder import Recorder
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
+from svcmock.net.starttls import Insecure, start_tls
 from svcmock.net.upstream import Connector, UpstreamError
 from svcmock.protocol import (
     Become,
     Began,
-    Context,
     Exchange,
     Fact,
     Forward,
     Inquire,
-    Invalid,
     Lost,
     Opaque,
-    Plugin,
-    ProtocolError,
-    Push,
     Shut,
     Side,
     Sight,
     Spool,
-    Spooled,
     StartTLS,
-    SvcmockError,
     Tap,
 )
-from svcmock.recording import Counters, Recording, RecordingError, keep
 
 log = structlog.get_logger()
-
-FAILURES_LOGGED = 20
-"""Lost exchanges that are logged one by one; the counters go on."""
-
-
-class Recorder:
-    """What the connections of one recorded service share."""
-
-    def __init__(
-        self,
-        name: str,
-        plugin: Plugin,
-        fresh_context: Callable[[], Context],
-        connector: Connector,
-        folder: Path,
-        file: str,
-        spools: Callable[[], Spools],
-    ) -> None:
-        """`fresh_context` is called again when it is known what messages mean. It raises SvcmockError."""
-        self.name = name
-        self.plugin = plugin
-        self.context = fresh_context()
-        self.connector = connector
-        self.spools = spools
-        self.counters = Counters()
-        self.connections: set[Client] = set()
-        self.opened = 0
-        self.opaque = 0
-        self._fresh_context = fresh_context
-        self._folder = folder
-        self._inquiry: asyncio.Task[None] | None = None
-        self._recording = Recording(folder, file, self._adopt)
-        self._adopting: Spools | None = None
-        self._wall = time.time() - time.monotonic()
-
-    @property
-    def path(self) -> Path:
-        """Where this run's exchanges are written."""
-        return self._recording.path
-
-    def write(self, seen: Exchange, connection: int, spools: Spools | None) -> None:
-        """Append one exchange to the recording; counts it."""
-        self._adopting = spools
-        try:
-            documents = self.plugin.dump(seen.request, seen.reply, self.context)
-            recorded = {
-                "at": rfc3339(self._wall + seen.timing.at),
-                "took": f"{seen.timing.took * 1000:.1f}ms",
-                "connection": connection,
-            }
-            doc = {"recorded": recorded, "request": documents.request, "respond": documents.respond}
-            self._recording.append(doc, documents.files)
-        except (RecordingError, Invalid, ProtocolError, OSError) as error:
-            self.lost(self.plugin.summary(seen.request), "failed", f"not written: {error}")
-        except Exception:
-            log.exception("a mistake in the protocol's code", service=self.name)
-            self.lost(f"connection {connection}", "failed", "not written: it could not be put into words")
-        else:
-            self.counters.settle("recorded")
-
-    def lost(self, what: str, kind: str, why: str) -> None:
-        """Count and log an exchange that will not be in the recording."""
-        self.counters.settle("skipped" if kind == "skipped" else "failed")
-        if kind == "skipped":
-            log.info("not recorded", service=self.name, what=what, why=why)
-        elif self.counters.failed <= FAILURES_LOGGED:
-            log.warning("exchange lost", service=self.name, what=what, why=why)
-
-    def inquire(self, client: "Client") -> None:
-        """Ask the upstream what its messages mean, if nobody has yet; `client` is told, like all others."""
-        loop = asyncio.get_running_loop()
-        if self._inquiry is None and isinstance(self.plugin, Inquiring):
-            self._inquiry = loop.create_task(self._inquire(self.plugin, client.alpn))
-        elif self._inquiry is None or self._inquiry.done():
-            loop.call_soon(client.inform)
-
-    def close(self) -> None:
-        if self._inquiry is not None:
-            self._inquiry.cancel()
-        self._recording.close()
-
-    async def _inquire(self, plugin: Inquiring, alpn: tuple[str, ...]) -> None:
-        """`alpn`: what is spoken on the connection for which this is needed."""
-        upstream = self.connector.upstream
-        try:
-            learned = await ask(plugin.inquiry(upstream), self.connector, alpn)
-            for one in learned:
-                keep(self._folder, one.name, one.data)
-                log.info("learned from the upstream", service=self.name, file=one.name)
-            self.context = self._fresh_context()
-        except SvcmockError as error:
-            log.info("the upstream does not say what messages mean", service=self.name, why=str(error))
-        except Exception:
-            log.exception("a mistake in the protocol's code", service=self.name)
-        for client in tuple(self.connections):
-            client.inform()
-
-    def _adopt(self, spooled: Spooled) -> Path:
-        if self._adopting is None:
-            raise RecordingError("a spooled body came without its file")
-        try:
-            return Path(self._adopting.take(spooled))
-        except OSError as error:
-            raise RecordingError(f"a large body was not written: {error}") from None
 
 
 class Client(asyncio.Protocol):
@@ -176,6 +63,9 @@ class Client(asyncio.Protocol):
         """Whether the tap waits to be informed."""
         self._late: Side | None = None
         """The side that ended last, meanwhile: when it is told of that, a tap holds nothing back any more."""
+        self._waiting: list[bytes] | None = None
+        """What is to be sent to the client once TLS with it is agreed on."""
+        self._securing: asyncio.Task[None] | None = None
         self._unread = False
         """The tap reads no more, so nobody knows what is under way."""
         recorder.opened += 1
@@ -229,6 +119,11 @@ class Client(asyncio.Protocol):
     def from_server(self, data: bytes) -> None:
         self._see(self._tap.from_server(data, time.monotonic()))
 
+    def no_upstream(self, why: str) -> None:
+        url = self._recorder.connector.upstream.url
+        log.warning("upstream unreachable", service=self._recorder.name, upstream=url, why=why)
+        self._see(self._tap.unreachable(why, time.monotonic()))
+
     def server_eof(self) -> None:
         self._end(Side.SERVER)
 
@@ -251,7 +146,9 @@ class Client(asyncio.Protocol):
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        if self._transport is not None and not self._transport.is_closing() and not self._server.full:
+        if self._transport is None or self._waiting is not None:
+            return
+        if not self._transport.is_closing() and not self._server.full:
             self._transport.resume_reading()
 
     # --- the daemon calls these ---
@@ -293,9 +190,7 @@ class Client(asyncio.Protocol):
         try:
             await self._recorder.connector.connect(lambda: self._server, self.alpn)
         except UpstreamError as error:
-            url = self._recorder.connector.upstream.url
-            log.warning("upstream unreachable", service=self._recorder.name, upstream=url, why=str(error))
-            self._see(self._tap.unreachable(str(error), time.monotonic()))
+            self.no_upstream(str(error))
         self._connecting = None
         self.go_on()
         self._settle()
@@ -323,8 +218,7 @@ class Client(asyncio.Protocol):
                 case Forward(data, Side.SERVER):
                     self._server.write(data)
                 case Forward(data, _):
-                    if self._transport is not None:
-                        self._transport.write(data)
+                    self._write(data)
                 case Began(ident):
                     self._began.add(ident)
                     self._recorder.counters.accept()
@@ -353,8 +247,7 @@ class Client(asyncio.Protocol):
         for side in self._ended:
             self._see(tap.eof(side, time.monotonic()))
 
-    def _note(self, seen: Opaque | Fact | Push | StartTLS | Inquire) -> None:
-        name = self._recorder.name
+    def _note(self, seen: Opaque | Fact | StartTLS | Inquire) -> None:
         match seen:
             case Inquire():
                 self._inquiring = True
@@ -362,11 +255,42 @@ class Client(asyncio.Protocol):
             case Opaque(why):
                 self._recorder.opaque += 1
                 self._unread = True
-                log.warning("passed on unread", service=name, why=why)
-            case Fact() | Push():
-                log.debug("seen", service=name, seen=repr(seen))
+                log.warning("passed on unread", service=self._recorder.name, why=why)
+            case Fact(name, value):
+                self._recorder.learn(name, value)
+            case StartTLS(Side.SERVER):
+                self._server.start_tls(self._recorder.connector)
             case StartTLS():
-                log.warning("not recorded from here", service=name, seen=repr(seen))
+                self._start_tls()
+
+    def _write(self, data: bytes) -> None:
+        if self._waiting is not None:
+            self._waiting.append(data)
+        elif self._transport is not None:
+            self._transport.write(data)
+
+    def _start_tls(self) -> None:
+        """With the client: what it says next is a handshake, and not for the tap."""
+        if self._transport is None or self._recorder.tls is None:
+            log.error("a protocol starts TLS that the service has not", service=self._recorder.name)
+            self.close()
+            return
+        self._transport.pause_reading()
+        self._waiting = []
+        self._securing = self._loop.create_task(self._secure(self._transport, self._recorder.tls))
+
+    async def _secure(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
+        try:
+            self._transport, early = await start_tls(transport, self, context)
+        except Insecure as error:
+            log.warning("no TLS with a client", service=self._recorder.name, why=str(error))
+            self.connection_lost(None)
+            return
+        waiting, self._waiting = self._waiting, None
+        for data in waiting or ():
+            self._write(data)
+        if early:
+            self.data_received(early)
 
     def _shut(self, to: Side) -> None:
         if to is Side.SERVER:
@@ -402,6 +326,7 @@ class Server(asyncio.Protocol):
         self._early: list[bytes] | None = []
         """What the client said before the upstream was reached; None once it was, or is gone."""
         self._shut = False
+        self._securing: asyncio.Task[None] | None = None
         self.full = False
         """The upstream does not take what was written: the client is not read until it does."""
 
@@ -435,6 +360,25 @@ class Server(asyncio.Protocol):
         self._transport = None
         self._client.server_lost(broken=exc is not None)
 
+    def start_tls(self, connector: Connector) -> None:
+        """With the upstream: what it says next is a handshake, and not for the tap."""
+        if self._transport is None:
+            return
+        self._transport.pause_reading()
+        self._early = []
+        self._securing = asyncio.get_running_loop().create_task(self._secure(self._transport, connector))
+
+    async def _secure(self, transport: asyncio.Transport, connector: Connector) -> None:
+        try:
+            secure, early = await connector.start_tls(transport, self)
+        except UpstreamError as error:
+            self._client.no_upstream(str(error))
+            self.connection_lost(None)
+            return
+        self.connection_made(secure)
+        if early:
+            self.data_received(early)
+
     def write(self, data: bytes) -> None:
         if self._early is not None:
             self._early.append(data)
@@ -452,7 +396,7 @@ class Server(asyncio.Protocol):
             self._transport.pause_reading()
 
     def go_on(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self._early is None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def close(self) -> None:

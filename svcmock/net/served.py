@@ -26,6 +26,7 @@ class Served:
         self.serving = Serving(responder, journal, lambda: Spools(spool))
         self._root = root
         tls, plain = service_context(responder.service, root, responder.plugin.alpn, ca)
+        self.serving.tls = tls
         self.listener = Listener(sock, lambda: Connection(self.serving), tls, plain=plain)
 
     @property
@@ -51,6 +52,7 @@ class Served:
         def switch() -> None:
             if tls is not None:
                 self.listener.secure(tls)
+                self.serving.tls = tls
             self.serving.replace(responder)
 
         return switch

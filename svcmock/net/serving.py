@@ -4,13 +4,15 @@ Decides what becomes of a request beyond its answer: what is noted, and how much
 """
 
 import os
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Hashable
 from time import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
+from msgspec.structs import replace
 
-from svcmock.capabilities import Likeness
+from svcmock.capabilities import Likeness, Sharing
 from svcmock.engine import Decision, Responder, Unservable
 from svcmock.journal import Entry, Notes
 from svcmock.net.descriptors import open_body
@@ -36,6 +38,9 @@ class Client(Protocol):
 
     context: Context
 
+    def tell(self, topic: Hashable, message: Any) -> bool:
+        """Something was published under a topic to which it has subscribed; False: it is at its end."""
+
     def remember(self, memo: Memo) -> None:
         """Answer from it, and from no other one."""
 
@@ -54,10 +59,19 @@ class Serving:
         spool_folder: Callable[[], Spools],
     ) -> None:
         self.responder = responder
+        plugin = responder.plugin
+        self._state = plugin.state(responder.service.options) if isinstance(plugin, Sharing) else None
         self.journal = journal
         self.spools = spool_folder
         self.memo = Memo(responder.likeness())
         self.connections: set[Client] = set()
+        self.context = self._context()
+        """What sessions are made with."""
+        self._told: dict[Hashable, dict[Client, None]] = {}
+        """Who has subscribed to what, in the order in which they did."""
+        self._topics: dict[Client, set[Hashable]] = {}
+        self.tls: ssl.SSLContext | None = None
+        """What a session that starts TLS speaks; None where the service has none."""
         self.refused = 0
         self.draining = False
         self._explained_second = 0
@@ -66,12 +80,41 @@ class Serving:
     def replace(self, responder: Responder) -> None:
         """Serve by these routes from the next request on."""
         self.responder = responder
+        self.context = self._context()
         self.memo = Memo(responder.likeness())
         others: dict[int, Memo] = {}
         for connection in self.connections:
             made = connection.context
-            alike = _reads(made) == _reads(responder.context)
+            alike = _reads(made) == _reads(self.context)
             connection.remember(self.memo if alike else others.setdefault(id(made), Memo()))
+
+    @property
+    def name(self) -> str:
+        return self.responder.service.name
+
+    def _context(self) -> Context:
+        return replace(self.responder.context, state=self._state)
+
+    def subscribe(self, client: Client, topic: Hashable) -> None:
+        self._told.setdefault(topic, {})[client] = None
+        self._topics.setdefault(client, set()).add(topic)
+
+    def unsubscribe(self, client: Client, topic: Hashable) -> None:
+        clients, topics = self._told.get(topic, {}), self._topics.get(client, set())
+        clients.pop(client, None)
+        topics.discard(topic)
+        if not clients:
+            self._told.pop(topic, None)
+        if not topics:
+            self._topics.pop(client, None)
+
+    def unsubscribe_all(self, client: Client) -> None:
+        for topic in tuple(self._topics.get(client, ())):
+            self.unsubscribe(client, topic)
+
+    def publish(self, topic: Hashable, message: Any) -> int:
+        """Tell all who have subscribed; gives how many were told."""
+        return sum(client.tell(topic, message) for client in tuple(self._told.get(topic, ())))
 
     def decide(self, ask: Ask, memo: Memo | None = None) -> Decision | None:
         """Decide and enter into the journal; None for an optional request that no route answers.

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from svcmock.capabilities import Opening
 from svcmock.model import Service
+from svcmock.net.starttls import Insecure, start_tls
 from svcmock.net.tls import client_context
 from svcmock.protocol import Plugin, SvcmockError, Upstream
 
@@ -79,6 +80,15 @@ class Connector:
         await self._connect(gate, self._context(alpn or self._plugin.alpn))
         if gates and not gates[-1].passed:
             raise UpstreamError(f"it does not speak {' or '.join(alpn)} over TLS")
+
+    async def start_tls(
+        self, transport: asyncio.Transport, protocol: asyncio.Protocol
+    ) -> tuple[asyncio.Transport, bytes]:
+        """Speak TLS from here on, on a connection that began without; see `starttls`. Raises UpstreamError."""
+        try:
+            return await start_tls(transport, protocol, self._context(()), server_name=self._host)
+        except Insecure as error:
+            raise UpstreamError(str(error)) from None
 
     async def spoken(self) -> tuple[str, ...]:
         """Those names of the plugin's ALPN that the upstream speaks, asked for each; best first.

@@ -1,20 +1,25 @@
 """One client connection: order, back-pressure, closing, and what becomes of a client that does not go on."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import uvloop
 
 from svcmock.journal import Journal
 from svcmock.net import driver
 from svcmock.net import serving as serving_module
 from svcmock.net.driver import Connection
+from svcmock.net.outgoing import FILE_PIECE
 from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
+from tests.net.chat import chatting
 from tests.net.wire import HIGH, Wire, connections, noted
 from tests.routes import responder
 
@@ -126,7 +131,7 @@ def test_a_large_file_is_read_as_the_client_takes_it(run: Run, tmp_path: Path) -
         return wire
 
     wire = run(work)
-    assert wire.transport.most_waiting <= HIGH + driver.FILE_PIECE + 4096
+    assert wire.transport.most_waiting <= HIGH + FILE_PIECE + 4096
     head, _, rest = wire.written.partition(b"\r\n\r\n")
     assert f"Content-Length: {size}".encode() in head
     assert rest[:size] == b"".join(b"%08d" % number * 128 for number in range(size // 1024))
@@ -139,12 +144,12 @@ def test_a_client_that_leaves_in_the_middle_of_a_file_leaves_nothing_open(run: R
     async def work() -> Connection:
         wire = Wire(shop, room=HIGH)
         await wire.send(get("/big"))
-        assert wire.connection._file is not None
+        assert wire.connection._files.active
         wire.end()
         return wire.connection
 
     connection = run(work)
-    assert connection._file is None
+    assert not connection._files.active
     assert not shop.connections
 
 
@@ -426,3 +431,161 @@ def test_a_client_that_never_rests_does_not_pile_up_spooled_bodies(run: Run, tmp
 
     assert run(work).count(b"200 OK") == 5
     assert list((tmp_path / "spool").iterdir()) == []
+
+
+# --- sessions that know of each other -----------------------------------------------------------------
+
+
+def chat(root: Path) -> Serving:
+    return Serving(chatting(responder(root, late("/", "0s"))), Journal(), lambda: Spools(root / "spool"))
+
+
+def test_what_is_published_reaches_all_who_have_subscribed_and_nobody_else(run: Run, tmp_path: Path) -> None:
+    shop = chat(tmp_path)
+
+    async def work() -> list[bytes]:
+        one, two, three = wires = [Wire(shop) for _ in range(3)]
+        await one.send(b"join a\njoin b\n")
+        await two.send(b"join a\n")
+        await three.send(b"say a 1\nsay b 2\nsay c 3\n")
+        await two.send(b"say a 4\nleave a\nsay a 5\n")
+        one.end()
+        await three.send(b"say a 6\n")
+        return [wire.written for wire in wires]
+
+    told = run(work)
+    assert told[0] == b"hello\njoined\njoined\na: 1\nb: 2\na: 4\na: 5\n"
+    assert told[1] == b"hello\njoined\na: 1\n2 heard\na: 4\nleft\n1 heard\n" or told[1] == (
+        b"hello\njoined\na: 1\n2 heard\nleft\n1 heard\na: 4\n"
+    )
+    assert told[2] == b"hello\n2 heard\n1 heard\n0 heard\n0 heard\n"
+    assert not shop._told
+    assert not shop._topics
+
+
+def test_what_sessions_share_outlives_a_reload_and_is_told_of_each_end(run: Run, tmp_path: Path) -> None:
+    shop = chat(tmp_path)
+
+    async def work() -> tuple[list[str], list[str]]:
+        before = Wire(shop)
+        shop.replace(chatting(responder(tmp_path, late("/", "0s"))))
+        after = Wire(shop)
+        shared = list(after.connection.context.state)
+        before.end()
+        after.connection.abort()
+        await asyncio.sleep(0)
+        return shared, shop.context.state
+
+    shared, ended = run(work)
+    assert shared == ["came", "came"]
+    assert ended == ["came", "came", "gone", "gone"]
+
+
+def test_a_subscriber_that_does_not_read_is_closed_and_the_others_are_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "MAX_HEARD", 20)
+    shop = chat(tmp_path)
+
+    async def work() -> tuple[Wire, Wire, Wire]:
+        slow, quick, loud = Wire(shop, room=200), Wire(shop), Wire(shop)
+        await slow.send(b"join a\n")
+        await quick.send(b"join a\n")
+        for number in range(100):
+            await loud.send(b"say a %070d\n" % number)
+            await asyncio.sleep(0)
+        return slow, quick, loud
+
+    slow, quick, loud = run(work)
+    assert slow.transport.closed == "abort"
+    assert quick.written.count(b"a: ") == 100
+    assert loud.written.count(b"2 heard") + loud.written.count(b"1 heard") == 100
+    assert loud.written.endswith(b"1 heard\n")
+
+
+# --- TLS that starts later ----------------------------------------------------------------------------
+
+
+def secure(shop: Serving, folder: Path) -> ssl.SSLContext:
+    """Gives the service TLS, and a client's context that trusts it."""
+    ca = trustme.CA()
+    shop.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(shop.tls)
+    trusting = ssl.create_default_context()
+    ca.configure_trust(trusting)
+    return trusting
+
+
+async def listening(shop: Serving) -> tuple[asyncio.Server, int]:
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(shop), "127.0.0.1", 0)
+    return server, server.sockets[0].getsockname()[1]
+
+
+def test_a_session_starts_tls_and_goes_on_in_it(run: Run, tmp_path: Path) -> None:
+    shop = chat(tmp_path)
+    trusting = secure(shop, tmp_path)
+
+    async def work() -> tuple[list[bytes], list[str]]:
+        server, port = await listening(shop)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        told = [await reader.readline()]
+        writer.write(b"one\ntls\n")
+        told += [await reader.readline(), await reader.readline()]
+        await writer.start_tls(trusting, server_hostname="127.0.0.1")
+        for number in range(3):
+            writer.write(b"%d\n" % number)
+            told.append(await reader.readline())
+        writer.write(b"join a\nsay a me\n")
+        told += [await reader.readline() for _ in range(3)]
+        writer.close()
+        while shop.connections:  # noqa: ASYNC110  bounded by the fixture
+            await asyncio.sleep(0.002)
+        server.close()
+        return told, shop.context.state
+
+    told, room = run(work)
+    assert told[:6] == [b"hello\n", b"one?\n", b"go on\n", b"0?\n", b"1?\n", b"2?\n"]
+    assert sorted(told[6:]) == [b"1 heard\n", b"a: me\n", b"joined\n"]
+    assert room == ["came", "gone"]
+
+
+@pytest.mark.parametrize("said", [b"no handshake at all\n", b"\x16\x03\x01\x00\x05abcde", b""])
+def test_a_handshake_that_fails_ends_that_connection_and_leaves_nothing(
+    run: Run, tmp_path: Path, said: bytes
+) -> None:
+    shop = chat(tmp_path)
+    secure(shop, tmp_path)
+
+    async def work() -> tuple[bytes, list[str]]:
+        server, port = await listening(shop)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readline()
+        writer.write(b"tls\n")
+        told = await reader.readline()
+        writer.write(said)
+        writer.write_eof()
+        rest = b""
+        with contextlib.suppress(ConnectionError):
+            rest = await reader.read()
+        writer.close()
+        while shop.connections:  # noqa: ASYNC110  bounded by the fixture
+            await asyncio.sleep(0.002)
+        server.close()
+        assert b"?" not in rest
+        return told, shop.context.state
+
+    assert run(work) == (b"go on\n", ["came", "gone"])
+
+
+def test_tls_that_the_service_has_not_ends_the_connection(run: Run, tmp_path: Path) -> None:
+    shop = chat(tmp_path)
+
+    async def work() -> Wire:
+        wire = Wire(shop)
+        await wire.send(b"tls\nmore\n")
+        await asyncio.sleep(0)
+        return wire
+
+    wire = run(work)
+    assert wire.transport.closed == "abort"
+    assert b"more" not in wire.written

@@ -14,7 +14,8 @@ from svcmock.capabilities import Inquiry, Learned
 from svcmock.model import Tcp
 from svcmock.net import inquiry
 from svcmock.net.listener import Listener, bind
-from svcmock.net.relay import Client, Recorder
+from svcmock.net.recorder import Recorder
+from svcmock.net.relay import Client
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector, UpstreamError
 from svcmock.protocol import (

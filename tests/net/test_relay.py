@@ -1,19 +1,25 @@
 """The relay between sockets: every byte passed on, every request counted, whatever either side does."""
 
 import asyncio
+import contextlib
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import trustme
 
 from svcmock.model import Tcp
 from svcmock.net.listener import Listener, bind
-from svcmock.net.relay import Client, Recorder
+from svcmock.net.recorder import Recorder
+from svcmock.net.relay import Client
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector
+from svcmock.protocol import FACTS
 from svcmock_protocols.http import plugin
+from tests.net.chat import CHAT
 from tests.routes import CONTEXT, SERVICE
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -159,3 +165,84 @@ def test_a_client_that_reads_nothing_holds_the_upstream_back(tmp_path: Path) -> 
 
     stopped_at, _ = relayed(tmp_path, lambda r, w: quietly(pour, r, w), client)
     assert stopped_at < size // 2
+
+
+# --- what a tap starts and learns ---------------------------------------------------------------------
+
+
+def chatted(
+    root: Path,
+    client: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any],
+    *,
+    verify: bool = False,
+) -> tuple[Any, Recorder]:
+    """What `client` gives, whose lines go through a relay to a server that starts TLS when it is asked to."""
+    ca = trustme.CA()
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    for context in (theirs, ours):
+        ca.issue_cert("127.0.0.1").configure_cert(context)
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                if line == b"tls\n":
+                    writer.write(b"go on\n")
+                    await writer.start_tls(theirs)
+                else:
+                    writer.write(line.upper())
+        writer.close()
+
+    async def run() -> tuple[Any, Recorder]:
+        server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        service = msgspec.structs.replace(SERVICE, upstream=f"http://127.0.0.1:{port}", upstream_verify=verify)
+        spools = lambda: Spools(root / "sp")  # noqa: E731
+        connector = Connector(service, CHAT)
+        recorder = Recorder("shop", CHAT, lambda: CONTEXT, connector, root / "rec", "r.yaml", spools)
+        recorder.tls = ours
+        listener = Listener(bind(Tcp("127.0.0.1", 0)), lambda: Client(recorder))
+        await listener.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listener.address.rpartition(":")[2]))
+        try:
+            told = await client(reader, writer)
+        finally:
+            writer.close()
+            while recorder.connections:  # noqa: ASYNC110  bounded below
+                await asyncio.sleep(0.002)
+            await listener.stop()
+            recorder.close()
+            server.close()
+        return told, recorder
+
+    return asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_both_sides_go_on_in_tls_when_the_tap_says_so(tmp_path: Path) -> None:
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list[bytes]:
+        told = [await reader.readline()]
+        writer.write(b"tls\n")
+        told.append(await reader.readline())
+        await writer.start_tls(trusting)
+        for word in (b"one\n", b"two\n"):
+            writer.write(word)
+            told.append(await reader.readline())
+        return told
+
+    told, recorder = chatted(tmp_path, client)
+    assert told == [b"hello\n", b"go on\n", b"ONE\n", b"TWO\n"]
+    assert not recorder.connections
+    assert (tmp_path / "rec" / FACTS).read_text().split() == ["{", '"greeting":', '"hello\\n"', "}"]
+
+
+def test_an_upstream_that_is_not_trusted_is_told_to_the_client(tmp_path: Path) -> None:
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        await reader.readline()
+        writer.write(b"tls\n")
+        return await reader.read()
+
+    told, _ = chatted(tmp_path, client, verify=True)
+    assert told.startswith(b"go on\n")

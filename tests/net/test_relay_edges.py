@@ -13,7 +13,8 @@ import uvloop
 
 from svcmock.model import Tcp
 from svcmock.net.listener import Listener, bind
-from svcmock.net.relay import Client, Recorder, Server
+from svcmock.net.recorder import Recorder
+from svcmock.net.relay import Client, Server
 from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector
 from svcmock.protocol import Documents, Plugin
