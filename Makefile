@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/pytest -n auto
+# One more than there are processors: tests wait for processes that they start.
+PYTEST := $(BIN)/pytest -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # Run once more under asyncio's debug mode, which reports what is never awaited, never closed, or too slow.
 DEBUGGED ?= $(wildcard tests/net tests/test_admin.py tests/test_daemon.py tests/test_recorder.py)
 

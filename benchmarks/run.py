@@ -15,7 +15,7 @@ from types import FrameType
 
 import msgspec
 
-from benchmarks import http2, life, load, many, packages, peers, rates, report, servers
+from benchmarks import http2, life, load, many, packages, peers, rates, report, servers, services
 from benchmarks.harness import FULL, JVM_ROUNDS, NGINX, QUICK, Bench, Size
 from benchmarks.plot import svg
 from benchmarks.report import Result, warn
@@ -24,6 +24,7 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "start": life.start,
     "rates": rates.rates,
     "http2": http2.http2,
+    "services": services.services,
     "connections": rates.connections,
     "bodies": rates.bodies,
     "latency": life.latency,

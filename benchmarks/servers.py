@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
@@ -265,12 +266,16 @@ def started(
     folder: Path,
     wait: float = STOP_SECONDS,
     cwd: Path | None = None,
+    **who: Any,
 ) -> Iterator[Server]:
-    """A server's process from when its port listens to its end. Raises RuntimeError if it never does."""
+    """A server's process from when its port listens to its end. Raises RuntimeError if it never does.
+
+    `who`: as whom it runs, in the words of `subprocess.Popen`.
+    """
     said = folder / f"{name}.log"
     begun = time.perf_counter()
     with said.open("wb") as log:
-        process = subprocess.Popen(command, cwd=cwd or folder, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd or folder, stdout=log, stderr=subprocess.STDOUT, **who)
     try:
         _wait_for(port, process, name, said, wait)
         yield Server(name, time.perf_counter() - begun, process.pid, port)

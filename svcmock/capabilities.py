@@ -9,7 +9,22 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from svcmock.protocol import Close, Context, Outs, Publish, Reply, Request, Send, SvcmockError, Upstream
+from svcmock.protocol import (
+    Close,
+    Context,
+    Doc,
+    Exchange,
+    Fact,
+    Outs,
+    Publish,
+    Reply,
+    Request,
+    Send,
+    Side,
+    Sight,
+    SvcmockError,
+    Upstream,
+)
 
 # --- requests that are alike --------------------------------------------------------------------------
 
@@ -141,6 +156,9 @@ class Folder(Protocol):
     def beside(self, suffix: str) -> Sequence[str]:
         """The files with this suffix that lie where the service's routes do, sorted."""
 
+    def routes(self) -> Sequence[str]:
+        """The service's route files, sorted."""
+
     def read(self, name: str) -> bytes:
         """A file's bytes. Raises Invalid."""
 
@@ -185,6 +203,35 @@ class Opening(Protocol):
 
     def answered(self, name: str, data: bytes) -> bool | None:
         """Whether it does, by what it says first; None: more must be seen."""
+
+
+# --- recordings ---------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Breaking(Protocol):
+    """A tap that has this member, too: a reset is something else than an end."""
+
+    def broken(self, side: Side, at: float) -> Sight:
+        """`side` has reset the connection. In place of its `eof`."""
+
+
+class Inferred(Struct, frozen=True):
+    """Options under which recordings would mean more. `why` is for people."""
+
+    options: Doc
+    why: str
+
+
+@runtime_checkable
+class Inferring(Protocol):
+    """A plugin that has these members, too: it can tell what recordings would be like with other options."""
+
+    def infer(self, options: Any, folder: Folder) -> Sequence[Inferred]:
+        """What suits the recordings of a service with these options, the most telling first."""
+
+    def retold(self, context: Context, upstream: Upstream, folder: Folder) -> Sequence[Exchange | Fact]:
+        """The same recordings, as a tap with this context would have made them."""
 
 
 @runtime_checkable

@@ -96,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("-p", "--project", type=Path, help="the project (default: the one that runs)")
     _json(why)
 
+    infer = command(
+        "infer", _infer, "Propose options under which a service's recordings mean more, and tell them again."
+    )
+    infer.add_argument("service", help="its name in svcmock.yaml")
+    infer.add_argument("-p", "--project", type=Path, help="the project (default: here)")
+    infer.add_argument("--write", type=int, metavar="N", help="tell the recordings again by proposal N")
+    _json(infer)
+
     env = command("env", _env, "Print the variables that point an application at the mock ports.")
     _project(env)
     _json(env)
@@ -179,6 +187,13 @@ def _check(arguments: argparse.Namespace) -> int:
     from svcmock.commands import serve
 
     return serve.check(arguments.project, as_json=arguments.json)
+
+
+def _infer(arguments: argparse.Namespace) -> int:
+    from svcmock.commands import infer
+
+    root = (arguments.project or Path()).resolve()
+    return infer.infer(root, arguments.service, arguments.write, as_json=arguments.json)
 
 
 def _env(arguments: argparse.Namespace) -> int:

@@ -112,6 +112,7 @@ class _Compiler:
         problems: list[Problem],
     ) -> None:
         self._plugin = plugin
+        self._conversing = plugin if isinstance(plugin, Conversing) else None
         self._context_for = context_for
         self._files = files
         self._problems = problems
@@ -137,10 +138,10 @@ class _Compiler:
         return () if failed else entries
 
     def _exact(self, located: Located, request: Request, reply: Reply | None) -> Sequence[Compiled]:
-        plugin, context = self._plugin, self._context_for(located.route.ignore)
+        context = self._context_for(located.route.ignore)
         parts: Sequence[Request] = ()
-        if reply is not None and isinstance(plugin, Conversing):
-            parts = plugin.parts(request, reply, context)
+        if reply is not None and self._conversing is not None:
+            parts = self._conversing.parts(request, reply, context)
         if not parts:
             return (self._entry(located, request, -1),)
         return [self._entry(located, part, number) for number, part in enumerate(parts)]

@@ -4,6 +4,7 @@ A template may make a name of what a client sent. So the daemon's own folder, wh
 counts as outside, whichever way a name leads there.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -92,6 +93,13 @@ class SchemaFolder:
                     str(path.relative_to(self._root)) for path in folder.glob(f"*{suffix}") if path.is_file()
                 }
         return sorted(found)[:MAX_SCHEMA_FILES]
+
+    def routes(self) -> Sequence[str]:
+        found: set[str] = set()
+        for pattern in self._routes:
+            with contextlib.suppress(Invalid):  # told by whoever reads the graph
+                found.update(matches(self._root, pattern))
+        return sorted(found)
 
     def read(self, name: str) -> bytes:
         try:

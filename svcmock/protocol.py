@@ -159,9 +159,12 @@ class Wake(Struct, frozen=True, gc=False):
 
 
 class Close(Struct, frozen=True):
-    """End the connection: after what was sent has left (`flush`), or at once with a reset (`abort`)."""
+    """End the connection: after what was sent has left (`flush`), or at once with a reset (`abort`).
 
-    how: Literal["flush", "abort"] = "flush"
+    `half`: only our side, where there are halves; the session goes on.
+    """
+
+    how: Literal["flush", "abort", "half"] = "flush"
 
 
 _Talk: TypeAlias = Subscribe | Unsubscribe | Publish

@@ -114,7 +114,8 @@ async def _prepare(
         lambda: Spools(root / ".svcmock" / "spool"),
     )
     recorder.tls = tls
-    return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain)
+    greets = plugin.server_first
+    return recorder, Listener(bind(service.listen), lambda: Client(recorder), tls, plain=plain, greets=greets)
 
 
 def _contexts(service: Service, plugin: Plugin, root: Path, key: bytes) -> Callable[[], Context]:

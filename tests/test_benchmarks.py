@@ -65,6 +65,7 @@ def test_rates_are_measured_against_whoever_is_installed() -> None:
     [
         ("start", ["s", "s", "MB", "MB", "MB"]),
         ("bodies", ["requests/s"] * 3),
+        ("services", ["requests/s"] * 3 + ["", "requests/s"]),
         ("latency", ["ms", "ms", "requests/s"]),
         ("position", ["requests/s"] * 2),
         ("loading", ["s", "s", "MB", "MB"] * 2),

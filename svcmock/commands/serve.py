@@ -168,11 +168,12 @@ def variables(graph: Graph, addresses: Mapping[str, str], plugins: Mapping[str, 
         plugin = plugins[service.protocol]
         secure = service.tls is not None
         trust = trust or (service.tls is not None and service.tls.auto)
-        scheme = next(s for s in plugin.schemes if (s in plugin.tls_schemes) is secure)
+        # one without a scheme of its own for TLS starts it in the connection
+        suits = [s for s in plugin.schemes if (s in plugin.tls_schemes) is secure] or list(plugin.schemes)
         host, _, port = address.rpartition(":")
         host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104  what to connect to
         found |= {
-            f"{prefix}_URL": f"{scheme}://{host}:{port}",
+            f"{prefix}_URL": f"{suits[0]}://{host}:{port}",
             f"{prefix}_HOST": host.strip("[]"),
             f"{prefix}_PORT": port,
         }

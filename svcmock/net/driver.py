@@ -312,6 +312,10 @@ class Connection(asyncio.Protocol):
                 if self._spools is None:
                     self._spools = self._serving.spools()
                 self._spools.append(token, data)
+            case Close("half") if self._transport.can_write_eof():
+                self._forget()
+                self._flush()
+                self._transport.write_eof()
             case Close(how):
                 if how != "flush" or self._queue:
                     self._forget()

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 BACKLOG = 1024
 FIRST_BYTE_TIMEOUT = 60.0
 """Seconds a client of a port that takes TLS and plain text may stay silent."""
+GREETED_AFTER = 0.3
+"""Seconds after which such a client is taken to wait for the server, where that speaks first: in plain text."""
 MAX_SILENT = 4096
 """Clients at once that may owe their first byte or their part of a TLS handshake; for one more, the client that
 has owed it longest is closed."""
@@ -132,12 +134,20 @@ class Listener:
     """One bound address and what serves it."""
 
     def __init__(
-        self, sock: socket.socket, factory: Factory, tls: ssl.SSLContext | None = None, *, plain: bool = True
+        self,
+        sock: socket.socket,
+        factory: Factory,
+        tls: ssl.SSLContext | None = None,
+        *,
+        plain: bool = True,
+        greets: bool = False,
     ) -> None:
+        """`plain`: clients without TLS are taken, too; `greets`: they may wait for the server to begin."""
         self._sock = sock
         self._factory = factory
         self._tls = tls
         self._plain = plain
+        self._greets = greets
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: dict[asyncio.Task[None], None] = {}
         """Clients that were accepted and have no connection yet, longest first."""
@@ -231,14 +241,23 @@ class Listener:
         tls = self._tls
         try:
             if self._plain and tls is not None:
-                async with asyncio.timeout(FIRST_BYTE_TIMEOUT):
-                    head = await _peek(loop, client)
+                head = await self._first_byte(loop, client)
                 if not looks_like_tls(head):
                     tls = None
             await loop.connect_accepted_socket(self._factory, client, ssl=tls)
         except (OSError, TimeoutError) as error:
             client.close()
             log.info("a client did not get through", address=self.address, why=str(error) or "it said nothing")
+
+    async def _first_byte(self, loop: asyncio.AbstractEventLoop, client: socket.socket) -> bytes:
+        """What a client begins with; nothing if it waits to be greeted. Raises TimeoutError."""
+        try:
+            async with asyncio.timeout(GREETED_AFTER if self._greets else FIRST_BYTE_TIMEOUT):
+                return await _peek(loop, client)
+        except TimeoutError:
+            if self._greets:
+                return b""
+            raise
 
 
 async def _peek(loop: asyncio.AbstractEventLoop, client: socket.socket) -> bytes:

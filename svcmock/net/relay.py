@@ -16,7 +16,7 @@ from typing import cast
 
 import structlog
 
-from svcmock.capabilities import Opening
+from svcmock.capabilities import Breaking, Opening
 from svcmock.net.recorder import Recorder
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
@@ -132,10 +132,13 @@ class Client(asyncio.Protocol):
 
         One that has all of its replies gets them to their last byte.
         """
-        if broken:
+        waits = bool(self._began or self._unread)
+        if broken and Side.SERVER not in self._ended:
             self._ended.add(Side.SERVER)
+            if isinstance(self._tap, Breaking):
+                self._see(self._tap.broken(Side.SERVER, time.monotonic()))
         self._end(Side.SERVER)
-        if self._transport is not None and broken and (self._began or self._unread):
+        if self._transport is not None and broken and waits:
             reset(self._transport)
         elif self._transport is not None:
             self._transport.close()

@@ -27,7 +27,8 @@ class Served:
         self._root = root
         tls, plain = service_context(responder.service, root, responder.plugin.alpn, ca)
         self.serving.tls = tls
-        self.listener = Listener(sock, lambda: Connection(self.serving), tls, plain=plain)
+        greets = responder.plugin.server_first
+        self.listener = Listener(sock, lambda: Connection(self.serving), tls, plain=plain, greets=greets)
 
     @property
     def service(self) -> Service:

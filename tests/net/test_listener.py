@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 
 import pytest
+import trustme
 
 from svcmock.model import Tcp, Unix
+from svcmock.net import listener as listener_module
 from svcmock.net.listener import Listener, ListenError, bind
 
 
@@ -92,3 +95,38 @@ def test_a_socket_that_is_handed_over_goes_on_without_a_gap() -> None:
         return told
 
     assert asyncio.run(run()) == [b"hello"] * 3
+
+
+def test_a_client_that_waits_to_be_greeted_is_and_one_that_speaks_tls_gets_tls() -> None:
+    """On a port that takes both, of a protocol in which the server may speak first."""
+    ca = trustme.CA()
+    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    ca.issue_cert("127.0.0.1").configure_cert(ours)
+    ca.configure_trust(theirs)
+
+    async def run() -> tuple[bytes, bytes]:
+        listener = Listener(bind(Tcp("127.0.0.1", 0)), Hello, ours, greets=True)
+        await listener.start()
+        plain = await greeted(listener.address)
+        host, _, port = listener.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=theirs)
+        secure = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await listener.stop()
+        return plain, secure
+
+    assert asyncio.run(run()) == (b"hello", b"hello")
+
+
+def test_a_silent_client_is_not_greeted_where_the_client_speaks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "FIRST_BYTE_TIMEOUT", 0.2)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    async def run() -> bytes:
+        listener = Listener(bind(Tcp("127.0.0.1", 0)), Hello, context)
+        await listener.start()
+        data = await greeted(listener.address)
+        await listener.stop()
+        return data
+
+    assert asyncio.run(run()) == b""

@@ -1,0 +1,131 @@
+"""What decides a match: the statement without comments and layout, its parameters by value, what it copies in.
+
+Names of statements and portals, formats, types of parameters, how messages were grouped and how many rows were
+asked for at a time decide nothing: they differ between drivers, and from one execution to the next.
+"""
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from svcmock.protocol import Context, Doc
+from svcmock_protocols.postgres import types
+from svcmock_protocols.postgres.messages import Raw, Request, Value
+from svcmock_protocols.postgres.sql import first_words, normalise
+
+NAMES: Final = ("sql", "params", "command", "copy", "describe")
+"""Every field that a request may have."""
+COPY_SHOWN: Final = 1 << 20
+"""Bytes of copied data that predicates can look at."""
+
+
+def address(request: Request) -> bytes:
+    """The statement, normalised. SQL holds no NUL byte."""
+    return normalise(request.sql).replace("\0", "").encode("utf-8", "replace")
+
+
+def key(request: Request, context: Context) -> bytes:
+    """address NUL what is asked NUL the parameters as JSON NUL the digest of what is copied in."""
+    where = address(request)
+    if request.op != "query":
+        return b"%b\0%b\0\0" % (where, request.op.encode())
+    params = _params(request, context)
+    said = msgspec.json.encode(params) if params else b""
+    return b"%b\0query\0%b\0%b" % (where, said, _digest(request).encode())
+
+
+def _digest(request: Request) -> str:
+    copy = request.copy
+    if copy is None:
+        return ""
+    return sha256(copy).hexdigest() if isinstance(copy, bytes) else copy.sha256
+
+
+def _params(request: Request, context: Context) -> list[Doc]:
+    """By value; null for those that are noise."""
+    values = [
+        value_of(value, request.types[number] if number < len(request.types) else 0)
+        for number, value in enumerate(request.params)
+    ]
+    if context.ignore.concerns("params"):
+        covers = context.ignore.covers
+        return ["" if covers("params", str(number)) else value for number, value in enumerate(values)]
+    return values
+
+
+def value_of(value: Value, oid: int) -> Doc:
+    """A parameter as it is compared: equal values of different types are the same."""
+    if value is None:
+        return None
+    if isinstance(value, Raw):
+        return {"binary" if value.binary else "text": value.data.hex()}
+    return types.canonical(oid, value)
+
+
+class Fields(Mapping[str, Doc]):
+    """A request as predicates, noise paths and templates see it."""
+
+    __slots__ = ("_known", "_request")
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._known: dict[str, Doc] = {}
+
+    def __getitem__(self, name: str) -> Doc:
+        if name not in self._known:
+            if name not in NAMES:
+                raise KeyError(name)
+            self._known[name] = getattr(self, f"_{name}")()
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in NAMES if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _sql(self) -> Doc:
+        if self._request.op != "query":
+            raise KeyError("sql")
+        return normalise(self._request.sql)
+
+    def _params(self) -> Doc:
+        request = self._request
+        return [
+            value_of(value, request.types[number] if number < len(request.types) else 0)
+            for number, value in enumerate(request.params)
+        ]
+
+    def _command(self) -> Doc:
+        return (first_words(self._request.sql, 1) or ("",))[0]
+
+    def _describe(self) -> Doc:
+        if self._request.op == "query":
+            raise KeyError("describe")
+        return normalise(self._request.sql)
+
+    def _copy(self) -> Doc:
+        copy = self._request.copy
+        if not isinstance(copy, bytes) or len(copy) > COPY_SHOWN:
+            raise KeyError("copy")
+        return copy.decode("utf-8", "backslashreplace")
+
+
+def fields(request: Request) -> Mapping[str, Doc]:
+    """What predicates, noise paths and templates see of a request."""
+    return Fields(request)
+
+
+def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
+    """The fields that the key is made of, without noise."""
+    found = Fields(request)
+    if request.op != "query":
+        return {request.op: normalise(request.sql)}
+    made: dict[str, Doc] = {"sql": found["sql"]}
+    if request.params:
+        made["params"] = _params(request, context)
+    if request.copy is not None:
+        made["copy"] = found["copy"] if "copy" in found else {"sha256": _digest(request)}
+    return made

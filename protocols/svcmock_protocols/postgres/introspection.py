@@ -1,0 +1,89 @@
+"""What drivers ask the server's catalog when they meet a type, answered for the types that every server has.
+
+asyncpg asks about each array type once a connection, in the words below, and turns JIT off meanwhile. What was
+recorded with another driver has no answer to that. A recorded one wins; types of the database itself are not
+known here, so asking about those is a miss.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from svcmock_protocols.postgres import types
+from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Value
+from svcmock_protocols.postgres.sql import normalise
+from svcmock_protocols.postgres.types.catalog import ARRAYS
+
+MAX_ASKED: Final = 1000
+"""Types that are asked about at once."""
+
+JIT_MAX: Final = 400
+"""Characters of the question that turns JIT off, however it is laid out."""
+
+_OIDS: Final = 1028
+_TREE: Final = "WITH RECURSIVE typeinfo_tree( oid, ns, name, kind, basetype, elemtype, elemdelim,"
+_TREE_COLUMNS: Final = (
+    Column("oid", 26),
+    Column("ns", 19),
+    Column("name", 19),
+    Column("kind", 18),
+    Column("basetype", 26),
+    Column("elemtype", 26),
+    Column("elemdelim", 18),
+    Column("range_subtype", 26),
+    Column("attrtypoids", _OIDS),
+    Column("attrnames", 1009),
+    Column("depth", 23),
+    Column("basetype_name", 25),
+    Column("elemtype_name", 25),
+    Column("range_subtype_name", 25),
+)
+_JIT: Final = "SELECT current_setting('jit') AS cur, set_config('jit', 'off', false) AS new"
+_JIT_COLUMNS: Final = (Column("cur", 25), Column("new", 25))
+
+
+def described(sql: str) -> Reply | None:
+    """What such a question takes and gives; None for any other statement."""
+    if _asks_for_types(sql):
+        return Reply((Result(_TREE_COLUMNS),), types=(_OIDS,))
+    if len(sql) < JIT_MAX and normalise(sql) == _JIT:
+        return Reply((Result(_JIT_COLUMNS),), types=())
+    return None
+
+
+def answer(request: Request) -> Reply | None:
+    """The answer to such a question, if it is one and the types are known."""
+    known = described(request.sql)
+    if known is None:
+        return None
+    if known.types == ():
+        return Reply((Result(_JIT_COLUMNS, (("off", "off"),), "SELECT 1"),))
+    asked = request.params[0] if request.params else None
+    if not isinstance(asked, str):
+        return None
+    oids = [int(one) for one in asked.strip("{}").split(",")[:MAX_ASKED] if one.isdecimal()]
+    if not all(types.known(oid) for oid in oids):
+        return None
+    rows = tuple(_rows(oids))
+    return Reply((Result(_TREE_COLUMNS, rows, f"SELECT {len(rows)}"),))
+
+
+def _asks_for_types(sql: str) -> bool:
+    return "typeinfo_tree" in sql[:100] and normalise(sql).startswith(_TREE)
+
+
+def _rows(oids: list[int]) -> Iterator[tuple[Value, ...]]:
+    """First what others are made of, as the question demands."""
+    elements = dict.fromkeys(ARRAYS[oid] for oid in oids if oid in ARRAYS)
+    for oid in elements:
+        yield _row(oid, 1)
+    for oid in oids:
+        yield _row(oid, 0)
+
+
+def _row(oid: int, depth: int) -> tuple[Value, ...]:
+    element = ARRAYS.get(oid)
+    delimiter = None if element is None else ";" if types.name(element) == "box" else ","
+    name = None if element is None else types.name(element)
+    shown = None if element is None else str(element)
+    head = (str(oid), "pg_catalog", types.name(oid), "b", None, shown, delimiter)
+    return (*head, None, None, None, str(depth), None, name, None)

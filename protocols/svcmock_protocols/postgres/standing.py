@@ -1,0 +1,240 @@
+"""How a session stands: its transaction, its settings, its channels; and what it answers by that alone.
+
+The same rules serve and watch. A mock answers statements about the session by them where no route does; a
+recorder leaves such a statement out if the server answered what the mock would.
+
+    I ──BEGIN──▶ T ──error──▶ E        COMMIT, ROLLBACK ──▶ I (of E both answer ROLLBACK)
+                 ▲            │        ROLLBACK TO a savepoint ──▶ T
+                 └─ROLLBACK TO┘        in E anything else fails with 25P02
+
+What a transaction did to settings and channels counts when it ends (SET and LISTEN in the manual).
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import Final, Literal, TypeAlias
+
+from svcmock_protocols.postgres.commands import Command, command
+from svcmock_protocols.postgres.messages import Column, Reply, Result, Said, failed, said
+
+MAX_SAVEPOINTS: Final = 10_000
+"""Savepoints of a transaction that are told apart."""
+MAX_SETTINGS: Final = 1000
+"""Settings of a session that are remembered."""
+MAX_PENDING: Final = 10_000
+"""Notifications that a transaction holds back."""
+
+Effect: TypeAlias = tuple[Literal["listen", "unlisten", "notify"], str, str]
+"""What happens to a channel, and with what payload."""
+
+_SPELLED: Final = {"timezone": "TimeZone", "datestyle": "DateStyle", "intervalstyle": "IntervalStyle"}
+"""Names that the server does not spell in lower case."""
+_STYLES: Final = {"iso", "sql", "postgres", "german"}
+_FIXED: Final = {
+    "transaction_isolation": "read committed",
+    "default_transaction_isolation": "read committed",
+    "transaction_read_only": "off",
+    "max_identifier_length": "63",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+}
+"""What SHOW says of settings that are not reported, as a new server has them."""
+_IN_TRANSACTION: Final = {
+    "savepoint": "SAVEPOINT",
+    "release": "RELEASE SAVEPOINT",
+    "rollback to": "ROLLBACK TO SAVEPOINT",
+}
+_ENDINGS: Final = frozenset({"commit", "rollback", "rollback to", "empty"})
+ABORTED: Final = said(
+    "25P02", "current transaction is aborted, commands ignored until end of transaction block"
+)
+
+
+class Standing:
+    """Of one session."""
+
+    def __init__(self, parameters: Mapping[str, str]) -> None:
+        """`parameters`: those that the server reports when a client has logged in."""
+        self.status = "I"
+        self.savepoints: list[str] = []
+        self._told = dict(parameters)
+        self._first = dict(parameters)
+        self._settings = dict(parameters)
+        self._before: dict[str, str] | None = None
+        self._local: dict[str, str | None] = {}
+        self._pending: list[Effect] = []
+
+    # --- what it says ---
+
+    def answer(self, sql: str) -> Reply | None:
+        """What is said to this statement by how the session stands; None if that is not all that counts."""
+        known = command(sql)
+        if self.status == "E" and (known is None or known.kind not in _ENDINGS):
+            return Reply(failure=ABORTED)
+        return None if known is None else self._answer(known)
+
+    def decides(self, sql: str) -> bool:
+        """Whether nothing else counts: the transaction has failed, or is being thrown away."""
+        known = command(sql)
+        return self.status == "E" or (known is not None and known.kind in {"rollback", "rollback to"})
+
+    def _answer(self, known: Command) -> Reply | None:
+        inside = self.status != "I"
+        match known.kind:
+            case "begin" if inside:
+                return _done(known.tag, said("25001", "there is already a transaction in progress", "WARNING"))
+            case "commit" if self.status == "E":
+                return _done("ROLLBACK")
+            case "commit" | "rollback" if not inside:
+                return _done(known.tag, said("25P01", "there is no transaction in progress", "WARNING"))
+            case "savepoint" | "release" | "rollback to" if not inside:
+                words = _IN_TRANSACTION[known.kind]
+                return failed("25P01", f"{words} can only be used in transaction blocks")
+            case "release" | "rollback to" if known.name not in self.savepoints:
+                return failed("3B001", f'savepoint "{known.name}" does not exist')
+            case "show":
+                return self._show(known.name)
+            case "unlock":
+                column = Column("pg_advisory_unlock_all", 2278)
+                return Reply((Result((column,), (("",),), "SELECT 1"),))
+        return _done(known.tag)
+
+    def _show(self, name: str) -> Reply | None:
+        spelled = _SPELLED.get(name, name)
+        value = self._settings.get(spelled, _FIXED.get(spelled))
+        if value is None:
+            return None
+        return Reply((Result((Column(spelled, 25),), ((value,),), "SHOW"),))
+
+    # --- what happens to it ---
+
+    def follow(self, sql: str, *, tag: str = "") -> None:
+        """This statement was carried out, and the server said `tag`."""
+        known = command(sql)
+        if known is not None:
+            self._follow(known, tag)
+
+    def notify(self, channel: str, payload: str) -> None:
+        """A function has told a channel something."""
+        self._note("notify", channel, payload)
+
+    def fail(self) -> None:
+        """A statement failed."""
+        if self.status == "T":
+            self.status = "E"
+
+    def assume(self, name: str, value: str) -> None:
+        """The server says that a parameter has this value now."""
+        if len(self._settings) < MAX_SETTINGS or name in self._settings:
+            self._settings[name] = value
+            self._told.setdefault(name, "")
+
+    def reports(self) -> list[tuple[str, str]]:
+        """The parameters that have changed since a client was last told, in their order."""
+        changed = [
+            (n, self._settings.get(n, v)) for n, v in self._told.items() if self._settings.get(n, v) != v
+        ]
+        self._told.update(changed)
+        return changed
+
+    def token(self) -> Hashable | None:
+        """Equal for sessions that stand alike; None inside a transaction."""
+        if self.status != "I" or self._pending or self._local:
+            return None
+        return tuple(self._settings.items()), tuple(self._told.items()), tuple(self._first.items())
+
+    def due(self) -> list[Effect]:
+        """What is to happen to channels now that no transaction holds it back."""
+        if self.status != "I" or not self._pending:
+            return []
+        due, self._pending = self._pending, []
+        return due
+
+    def _follow(self, known: Command, tag: str) -> None:
+        match known.kind:
+            case "begin" if self.status == "I":
+                self.status, self._before = "T", dict(self._settings)
+            case "commit" | "rollback":
+                self._end(kept=known.kind == "commit" and tag != "ROLLBACK", chain=bool(known.value))
+            case "savepoint":
+                if len(self.savepoints) < MAX_SAVEPOINTS:
+                    self.savepoints.append(known.name)
+            case "release":
+                self._unwind(known.name, keep=False)
+            case "rollback to":
+                self._unwind(known.name, keep=True)
+                self.status = "T"
+            case "set":
+                self._set(known)
+            case "reset":
+                self._reset(known.name)
+            case "discard" if known.name == "all":
+                self._reset("all")
+                self._note("unlisten", "*", "")
+            case "listen" | "unlisten" | "notify":
+                self._note(known.kind, known.name, known.value)
+
+    def _end(self, *, kept: bool, chain: bool) -> None:
+        if not kept:
+            self._pending.clear()
+            if self._before is not None:
+                self._settings = self._before
+        else:
+            for name, value in self._local.items():
+                if value is None:
+                    self._settings.pop(name, None)
+                else:
+                    self._settings[name] = value
+        self._local.clear()
+        self.savepoints.clear()
+        self._before = dict(self._settings) if chain and self.status != "I" else None
+        self.status = "T" if self._before is not None else "I"
+
+    def _unwind(self, name: str, *, keep: bool) -> None:
+        """Forget the savepoints after the last one with this name, and that one too unless it is kept."""
+        for number in reversed(range(len(self.savepoints))):
+            if self.savepoints[number] == name:
+                del self.savepoints[number + keep :]
+                return
+
+    def _set(self, known: Command) -> None:
+        name = _SPELLED.get(known.name, known.name)
+        if name == "client_encoding" or len(self._settings) >= MAX_SETTINGS:
+            return  # UTF-8 is all that is spoken here
+        if known.local and self.status == "I":
+            return
+        if known.local:
+            self._local.setdefault(name, self._settings.get(name))
+        if known.value.lower() == "default":
+            self._reset(known.name)
+        else:
+            self._settings[name] = self._value(name, known.value)
+
+    def _value(self, name: str, value: str) -> str:
+        if name == "DateStyle":
+            style, _, order = self._settings.get(name, "ISO, MDY").partition(", ")
+            for part in value.replace(",", " ").split():
+                if part.lower() in _STYLES:
+                    style = part.upper() if part.lower() in {"iso", "sql"} else part.capitalize()
+                else:
+                    order = part.upper()
+            return f"{style}, {order}"
+        if self._settings.get(name) in {"on", "off"} or _FIXED.get(name) in {"on", "off"}:
+            return {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}.get(
+                value.lower(), value
+            )
+        return value
+
+    def _reset(self, name: str) -> None:
+        for one in list(self._settings) if name == "all" else [_SPELLED.get(name, name)]:
+            if one in self._first:
+                self._settings[one] = self._first[one]
+            else:
+                self._settings.pop(one, None)
+
+    def _note(self, kind: str, channel: str, payload: str) -> None:
+        if len(self._pending) < MAX_PENDING and kind in ("listen", "unlisten", "notify"):
+            self._pending.append((kind, channel, payload))  # type: ignore[arg-type]
+
+
+def _done(tag: str, *notices: Said) -> Reply:
+    return Reply((Result(tag=tag),), notices=notices)

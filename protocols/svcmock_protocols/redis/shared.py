@@ -1,0 +1,60 @@
+"""What the connections of a service share: numbers of clients, patterns, what was published.
+
+Sessions have one of these and taps another. What grows with what clients send has a limit.
+"""
+
+from collections import OrderedDict
+from typing import Any, Final
+
+from svcmock_protocols.redis.glob import matches
+
+PUBLISHED_MAX: Final = 10_000
+"""Messages that a recorder remembers to have seen published."""
+PUBLISHED_SECONDS: Final = 10.0
+"""How long: what is pushed later was published by somebody else."""
+
+
+class Shared:
+    """Of one service. `model` is made when it is first needed."""
+
+    def __init__(self) -> None:
+        self.clients = 0
+        self.model: Any = None
+        self._patterns: dict[bytes, int] = {}
+        self._published: OrderedDict[tuple[bytes, int], float] = OrderedDict()
+
+    # --- sessions ---
+
+    def client(self) -> int:
+        """The number of a new client."""
+        self.clients += 1
+        return self.clients
+
+    def add_pattern(self, pattern: bytes) -> None:
+        self._patterns[pattern] = self._patterns.get(pattern, 0) + 1
+
+    def drop_pattern(self, pattern: bytes) -> None:
+        left = self._patterns.get(pattern, 0) - 1
+        if left > 0:
+            self._patterns[pattern] = left
+        else:
+            self._patterns.pop(pattern, None)
+
+    def patterns(self, channel: bytes) -> list[bytes]:
+        """The patterns that clients subscribed to and a channel matches."""
+        return [pattern for pattern in self._patterns if matches(pattern, channel)]
+
+    # --- taps ---
+
+    def publish(self, channel: bytes, message: bytes, at: float) -> None:
+        """A client is about to publish this."""
+        known = (channel, hash(message))
+        self._published[known] = at
+        self._published.move_to_end(known)
+        while len(self._published) > PUBLISHED_MAX:
+            self._published.popitem(last=False)
+
+    def was_published(self, channel: bytes, message: bytes, at: float) -> bool:
+        """Whether a client of this service published this, a moment ago."""
+        seen = self._published.get((channel, hash(message)))
+        return seen is not None and at - seen <= PUBLISHED_SECONDS

@@ -1,0 +1,351 @@
+"""Serves one client of a service with declared framing. Sans I/O.
+
+One frame at a time: from its Ask until its reply has been sent, what the client goes on sending waits, so
+answers keep the order of their requests, and a slow client is held back by the daemon. Only where fields tell
+which answer belongs to which request are several owed at once, and one that is late is overtaken.
+
+    opened ──▶ Ask(banner, optional) ──▶ reading ──▶ Ask(frame) ──▶ sending (with gaps: Wake) ──▶ reading
+                                            │                           └─▶ Close, where the reply says so
+                                            ├─▶ STARTTLS: Send, StartTLS, reading
+                                            └─▶ no frame: Close
+
+Where a server spoke unasked, each reply that has been sent is followed by Asks for what came after it, one push
+after the other, each with its gap. They go on beside the requests that follow.
+"""
+
+from collections.abc import Hashable
+from typing import Final
+
+from msgspec import Struct
+
+from svcmock.protocol import Ask, Close, Context, Doc, Out, Outs, Send, StartTLS, Wake
+from svcmock_protocols.tcp.dialect import Dialect, dialect_of
+from svcmock_protocols.tcp.fieldtypes import LayoutError
+from svcmock_protocols.tcp.framing import Frame, Splitter
+from svcmock_protocols.tcp.lengths import FrameError
+from svcmock_protocols.tcp.messages import Piece, Reply, Request, Setting
+from svcmock_protocols.tcp.places import blanked, copied
+from svcmock_protocols.tcp.rules import adapt
+
+BANNER: Final = 0
+REQUEST: Final = 1
+PUSH: Final = 2
+"""The ids of Asks: equal sessions must do equal things, so they do not count up."""
+MAX_OWED: Final = 1000
+"""Requests that are answered at once, where answers may overtake each other."""
+MAX_PUSHING: Final = 16
+"""Requests whose pushes are awaited at once; those of the oldest are given up for more."""
+
+
+class _Sending(Struct):
+    """A reply on its way. `follows`: the request, or the one before the push, that it belongs to."""
+
+    ask: int
+    follows: Request
+    frames: tuple[Piece, ...]
+    reply: Reply
+    at: int = 0
+    waited: bool = False
+
+
+class FramedSession:
+    """A `svcmock.protocol.Session`."""
+
+    __slots__ = (
+        "_asking",
+        "_bad",
+        "_context",
+        "_dialect",
+        "_draining",
+        "_ended",
+        "_most",
+        "_mute",
+        "_opening",
+        "_over",
+        "_owed",
+        "_pace",
+        "_quiet",
+        "_sendings",
+        "_sent",
+        "_serial",
+        "_splitter",
+        "_tls",
+    )  # fmt: skip
+
+    def __init__(self, context: Context) -> None:
+        dialect = dialect_of(context)
+        self._context = context
+        self._dialect = dialect
+        self._pace = context.pace
+        self._splitter = Splitter(dialect.client)
+        self._asking = 0
+        """Pushes that were asked for, and may not be there."""
+        self._opening = False
+        """It is not known yet whether there is a banner, or it is being sent."""
+        self._owed = 0
+        """Requests whose reply has not been sent to its end; up to `_most`, more is read."""
+        self._most = MAX_OWED if dialect.correlate else 1
+        self._bad = False
+        """What came is no frame: the connection ends when nothing is owed any more."""
+        self._sendings: dict[int, _Sending] = {}
+        """Replies on their way, by the tokens of their Wakes."""
+        self._serial = 0
+        self._sent = 0
+        """Frames sent, where they are numbered."""
+        self._quiet = 0
+        """Counts what came, so that only the last of the Wakes that silence is waited with means it."""
+        self._tls = False
+        self._draining = False
+        self._ended = False
+        self._mute = False
+        """Our side has ended: what is answered is noted, and not sent."""
+        self._over = False
+
+    @property
+    def at_rest(self) -> Hashable | None:
+        if self._owed or self._opening or self._sendings or self._asking or self._splitter.pending:
+            return None
+        if (
+            self._ended
+            or self._mute
+            or self._over
+            or self._draining
+            or self._dialect.numbers
+            or self._splitter.framing.idle
+        ):
+            return None
+        return self._tls
+
+    @property
+    def idle(self) -> bool:
+        return not (self._owed or self._opening or self._splitter.pending)
+
+    @property
+    def held(self) -> int:
+        return 0 if self._reads else self._splitter.pending
+
+    @property
+    def _reads(self) -> bool:
+        return self._owed < self._most and not self._opening
+
+    def opened(self) -> Outs:
+        self._opening = True
+        return (Ask(BANNER, Request(kind="banner"), optional=True),)
+
+    def received(self, data: bytes) -> Outs:
+        if self._over or self._bad:
+            return ()
+        self._splitter.feed(data)
+        return self._read() if self._reads else ()
+
+    def answered(self, ask: Ask, reply: Reply | None) -> Outs:
+        if self._over:
+            return ()
+        request: Request = ask.request
+        if ask.id == PUSH:
+            self._asking -= 1
+            if reply is not None:
+                return self._push(request, reply)
+            return self._no_frame() if self._ended else ()
+        if reply is None:
+            self._opening = False
+            return self._read()
+        if reply.wire and not (reply.then or self._mute or self._dialect.pushes):
+            self._settle(ask.id)
+            sent = Send(self._wire(request, reply))
+            return (sent, *self._read()) if self._splitter.pending or self._leaves else (sent,)
+        return self._send(self._begin(ask.id, request, request, reply))
+
+    def waiting(self, ask: Ask, after: float) -> Outs:  # noqa: ARG002  no deadline is known here
+        return ()
+
+    def woke(self, token: Hashable) -> Outs:
+        if self._over:
+            return ()
+        if isinstance(token, int):
+            return self._send(token) if token in self._sendings else ()
+        if token == ("quiet", self._quiet) and self._reads and self._splitter.pending:
+            return self._read(ended=True)
+        return ()
+
+    def timed_out(self) -> Outs:
+        if self._over or self._owed or self._opening:
+            return ()
+        return self._close(self._dialect.options.on_bad == "reset")
+
+    def draining(self) -> Outs:
+        self._draining = True
+        return () if self._over or self._splitter.pending else self._no_frame()
+
+    def eof(self) -> Outs:
+        self._ended = True
+        return () if self._over else self._read()
+
+    # --- reading --------------------------------------------------------------------------------------
+
+    def _read(self, *, ended: bool = False) -> Outs:
+        """Read what is buffered, as far as more may be owed."""
+        outs: list[Out] = []
+        while self._reads and not self._bad:
+            try:
+                frame = self._splitter.next(ended=ended or self._ended)
+            except FrameError:
+                self._bad = True
+                self._splitter.clear()
+                break
+            if frame is None:
+                break
+            if not self._starts_tls(frame, outs):
+                self._owed += 1
+                outs.append(Ask(REQUEST, Request(frame.payload), len(frame.wire)))
+        return [*outs, *self._no_frame(silent=ended)]
+
+    def _no_frame(self, *, silent: bool = False) -> Outs:
+        """Nothing more can be read now: that may be the end."""
+        if self._owed or self._opening:
+            return ()
+        if self._bad:
+            return self._close(self._dialect.options.on_bad == "reset")
+        if self._ended:
+            return () if self._sendings or self._asking else self._close()
+        if self._draining and not self._splitter.pending:
+            return self._close()
+        if self._splitter.framing.idle and self._splitter.pending and not silent:
+            self._quiet += 1
+            return (Wake(self._splitter.framing.idle, ("quiet", self._quiet)),)
+        return ()
+
+    def _starts_tls(self, frame: Frame, outs: list[Out]) -> bool:
+        """Deals with a frame that asks for TLS. What came with it, in the clear, is forgotten (RFC 3207)."""
+        how = self._dialect.starttls
+        if how is None or self._tls or frame.payload.strip().upper() != how.on:
+            return False
+        if self._context.tls:
+            self._tls = True
+            self._splitter.clear()
+            outs += (Send(how.reply), StartTLS())
+            return True
+        if how.decline:
+            outs.append(Send(how.decline))
+        return bool(how.decline)
+
+    # --- sending --------------------------------------------------------------------------------------
+
+    @property
+    def _leaves(self) -> bool:
+        """Whether the connection ends when nothing is owed."""
+        return self._ended or self._draining or self._bad
+
+    def _settle(self, ask: int) -> None:
+        """A reply, or the banner, has been sent to its end."""
+        if ask == REQUEST:
+            self._owed -= 1
+        else:
+            self._opening = False
+
+    def _wire(self, request: Request, reply: Reply) -> bytes:
+        """The bytes of a reply without gaps."""
+        settings = self._settings(reply)
+        if not settings:
+            return reply.wire
+        return b"".join([self._made(piece, settings, request).wire for piece in reply.frames])
+
+    def _settings(self, reply: Reply) -> tuple[tuple[str, Setting], ...]:
+        return (*self._dialect.settings, *reply.settings) if reply.settings else self._dialect.settings
+
+    def _begin(self, ask: int, follows: Request, request: Request, reply: Reply) -> int:
+        """Note a reply that is to be sent; gives its token. `request`: what its frames are made for."""
+        settings = self._settings(reply)
+        frames = reply.frames
+        if settings:
+            frames = tuple(self._made(piece, settings, request) for piece in frames)
+        self._serial += 1
+        self._sendings[self._serial] = _Sending(ask, follows, frames, reply)
+        return self._serial
+
+    def _made(self, piece: Piece, settings: tuple[tuple[str, Setting], ...], request: Request) -> Piece:
+        """A frame with its fields for this request."""
+        dialect = self._dialect
+        if dialect.copies is not None and settings is dialect.settings:
+            payload = _moved(dialect, piece.payload, request.payload)
+        else:
+            payload = adapt(
+                dialect.told, piece.payload, settings, _fields(dialect, request.payload), self._sent
+            )
+        self._sent += dialect.numbers
+        if payload == piece.payload:
+            return piece
+        try:
+            return Piece(payload, dialect.server.wrap(payload), piece.after)
+        except FrameError:
+            return piece
+
+    def _send(self, token: int) -> Outs:
+        """Go on with a reply up to its next gap."""
+        sending = self._sendings[token]
+        outs: list[Out] = []
+        while sending.at < len(sending.frames):
+            piece = sending.frames[sending.at]
+            after = piece.after * self._pace
+            if after > 0 and not sending.waited:
+                sending.waited = True
+                outs.append(Wake(after, token))
+                return outs
+            sending.waited = False
+            sending.at += 1
+            if not self._mute:
+                outs.append(Send(piece.wire))
+        del self._sendings[token]
+        return [*outs, *self._sent_all(sending)]
+
+    def _sent_all(self, sending: _Sending) -> Outs:
+        """A reply has been sent to its end."""
+        if sending.reply.then == "half_close":
+            self._mute = True
+            self._settle(sending.ask)
+            return [Close("half"), *self._read()]
+        if sending.reply.then:
+            return self._close(sending.reply.then == "reset")
+        outs: list[Out] = []
+        if sending.ask == PUSH:
+            return (self._ask_push(sending.follows, sending.follows.number + 1),)
+        self._settle(sending.ask)
+        if self._dialect.pushes:
+            follows = sending.follows if sending.ask == REQUEST else Request()
+            outs.append(self._ask_push(follows, 1))
+        return [*outs, *self._read()]
+
+    def _push(self, request: Request, reply: Reply) -> Outs:
+        pushing = [token for token, sending in self._sendings.items() if sending.ask == PUSH]
+        if len(pushing) >= MAX_PUSHING:
+            del self._sendings[pushing[0]]
+        return self._send(self._begin(PUSH, request, request, reply))
+
+    def _ask_push(self, follows: Request, number: int) -> Ask:
+        """Asks for what came unasked after a request. There need not be anything."""
+        self._asking += 1
+        return Ask(PUSH, Request(follows.payload, b"", "push", number), optional=True)
+
+    def _close(self, reset: bool = False) -> Outs:
+        self._over = True
+        self._splitter.clear()
+        self._sendings.clear()
+        return (Close("abort" if reset else "flush"),)
+
+
+def _fields(dialect: Dialect, payload: bytes) -> Doc:
+    """The fields of a request; none of one that has none."""
+    try:
+        return dialect.asked.decode(payload)
+    except LayoutError:
+        return {}
+
+
+def _moved(dialect: Dialect, payload: bytes, asked: bytes) -> bytes:
+    """A reply's payload with the numbers of a request, as far as both are what the fields say."""
+    try:
+        dialect.told.decode(payload)
+        dialect.asked.decode(blanked(asked, tuple(dialect.asked.places.values())))  # it is remembered
+    except LayoutError:
+        return payload
+    return copied(payload, asked, dialect.copies or ())

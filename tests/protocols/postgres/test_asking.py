@@ -1,0 +1,87 @@
+"""How the answer to a statement is found."""
+
+from svcmock.protocol import Ask
+from svcmock_protocols.postgres.asking import Asking
+from svcmock_protocols.postgres.cursors import Cursors
+from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, failed
+from svcmock_protocols.postgres.portals import Statement
+from svcmock_protocols.postgres.standing import Standing
+
+ANN = Reply((Result((Column("a"),), (("1",),), "SELECT 1"),))
+MISS = failed("58000", "no route")
+
+
+def found(sql: str, *replies: Reply | None, done: tuple[str, ...] = ()) -> tuple[list[Ask], Reply]:
+    """What is asked for while these come, and what is found in the end."""
+    standing = Standing({})
+    for one in done:
+        standing.follow(one)
+    asking, told = Asking(standing, Cursors()), []
+
+    def then(reply: Reply):
+        told.append(reply)
+        return ()
+
+    outs = list(asking.resolve(Request(sql), then))
+    for reply in replies:
+        assert asking.waits
+        assert asking.awaits(outs[-1])
+        outs += asking.reply(reply)
+    assert not asking.waits
+    return outs, told[0]
+
+
+def test_an_exact_route_is_asked_for_first():
+    asked, reply = found("SELECT 1", ANN)
+    assert asked == [Ask(1, Request("SELECT 1"), 8, optional=True)]
+    assert reply is ANN
+
+
+def test_then_whether_it_could_be_prepared():
+    refused = failed("42P01", "no table")
+    assert found("SELECT 1", None, refused)[1] is refused
+    asked, reply = found("SELECT 1", None, ANN, MISS)
+    assert [one.optional for one in asked] == [True, True, False]
+    assert reply is MISS
+
+
+def test_statements_about_the_session():
+    assert found("BEGIN", None)[1].results[0].tag == "BEGIN"
+    assert found("BEGIN", ANN)[1] is ANN
+    assert found("ROLLBACK", done=("BEGIN",))[0] == []
+    assert found("SHOW wal_level", None, None, MISS)[1] is MISS
+
+
+def learned(statement: Statement, *replies: Reply | None) -> list[object]:
+    asking, told = Asking(Standing({}), Cursors()), []
+
+    def then():
+        told.append("known")
+        return ()
+
+    def refused(failure):
+        told.append(failure)
+        return ()
+
+    asking.learn(statement, then, refused)
+    for reply in replies:
+        asking.reply(reply)
+    return told
+
+
+def test_what_is_known_of_a_statement():
+    statement = Statement("SELECT 1", ())
+    assert learned(statement, ANN) == ["known"]
+    assert statement.told is ANN
+    assert learned(statement) == ["known"]
+    statement = Statement("SELECT 1", ())
+    assert learned(statement, None, ANN) == ["known"]
+    assert statement.told is ANN
+    assert learned(Statement("SELECT 1", ()), MISS) == [MISS.failure]
+    assert learned(Statement("BEGIN", ())) == ["known"]
+
+
+def test_an_answer_that_is_not_owed():
+    asking = Asking(Standing({}), Cursors())
+    assert asking.reply(ANN) == ()
+    assert not asking.awaits(Ask(0, Request()))

@@ -1,0 +1,57 @@
+"""What the mock says of itself when a client logs in."""
+
+import pytest
+
+from svcmock.protocol import Invalid
+from svcmock_protocols.postgres.facts import DEFAULTS, Facts, facts, parameters
+
+
+class Beside:
+    """A folder of the project in memory."""
+
+    def __init__(self, **files: bytes) -> None:
+        self._files = files
+
+    def find(self, pattern):
+        return []
+
+    def beside(self, suffix):
+        return sorted(self._files)
+
+    def read(self, name):
+        return self._files[name]
+
+
+def test_without_a_recording_there_are_defaults():
+    assert facts(Beside()) == Facts()
+    told = parameters(Facts(), {"user": "ann", "application_name": "app"})
+    assert told == {**DEFAULTS, "session_authorization": "ann", "application_name": "app"}
+    assert parameters(None, {"user": "ann"})["server_encoding"] == "UTF8"
+
+
+def test_what_was_recorded_counts():
+    found = facts(Beside(server=b'{"server_version": "18.1", "TimeZone": "Europe/Berlin", "n": 3}'))
+    assert dict(found.parameters) == {"server_version": "18.1", "TimeZone": "Europe/Berlin"}
+    assert found.digest != facts(Beside(server=b"{}")).digest
+    told = parameters(
+        found, {"user": "ann", "timezone": "UTC", "client_encoding": "LATIN1", "datestyle": "SQL"}
+    )
+    assert told["server_version"] == "18.1"
+    assert told["TimeZone"] == "UTC"
+    assert told["client_encoding"] == "UTF8"
+    assert told["DateStyle"] == "SQL, MDY"
+
+
+def test_options_of_the_startup():
+    told = parameters(
+        None, {"user": "a", "options": r"-c TimeZone=A\ B --application-name=x -cIntervalStyle=iso_8601"}
+    )
+    assert told["TimeZone"] == "A B"
+    assert told["application_name"] == "x"
+    assert told["IntervalStyle"] == "iso_8601"
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{", b"3"])
+def test_a_file_that_is_none_is_told(data):
+    with pytest.raises(Invalid, match="server is no JSON"):
+        facts(Beside(server=data))

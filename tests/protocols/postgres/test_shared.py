@@ -1,0 +1,29 @@
+"""What connections share."""
+
+from svcmock_protocols.postgres.shared import State, cancelling, channel
+
+
+def test_no_two_connections_have_the_same_key():
+    state = State()
+    keys = {state.key() for _ in range(100)}
+    assert len(keys) == 100
+    assert all(len(secret) == 4 for _, secret in keys)
+    assert State().key() == State().key()
+
+
+def test_what_is_told_again_is_no_news():
+    state = State()
+    told = [("x", 1), ("x", 1), ("y", 1), ("x", 2), ("x", 1)]
+    assert [state.news(sql, what) for sql, what in told] == [True, False, True, True, True]
+
+
+def test_types_that_are_not_said_are_those_of_before():
+    state = State()
+    assert state.types("x", (0, 23)) == (0, 23)
+    assert state.types("x", (25, 0)) == (25, 23)
+    assert state.types("x", (0, 0)) == (25, 23)
+    assert state.types("x", (0,)) == (0,)
+
+
+def test_topics_do_not_meet():
+    assert len({cancelling(1, b"abcd"), cancelling(1, b"abce"), channel("1"), channel("cancel")}) == 4

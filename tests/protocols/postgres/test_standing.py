@@ -1,0 +1,139 @@
+"""What a session answers by how it stands."""
+
+import pytest
+
+from svcmock_protocols.postgres.messages import Column, Result
+from svcmock_protocols.postgres.standing import ABORTED, Standing
+
+
+def stand(*done: str, failed: bool = False) -> Standing:
+    standing = Standing(
+        {"TimeZone": "UTC", "application_name": "", "DateStyle": "ISO, MDY", "is_superuser": "off"}
+    )
+    for sql in done:
+        answer = standing.answer(sql)
+        standing.follow(sql, tag=answer.results[0].tag if answer and answer.results else "")
+    if failed:
+        standing.fail()
+    return standing
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "sql", "tag", "after"),
+    [
+        ((), False, "BEGIN", "BEGIN", "T"),
+        ((), False, "START TRANSACTION", "START TRANSACTION", "T"),
+        (("BEGIN",), False, "COMMIT", "COMMIT", "I"),
+        (("BEGIN",), True, "COMMIT", "ROLLBACK", "I"),
+        (("BEGIN",), True, "END", "ROLLBACK", "I"),
+        (("BEGIN",), True, "ROLLBACK", "ROLLBACK", "I"),
+        (("BEGIN",), False, "COMMIT AND CHAIN", "COMMIT", "T"),
+        (("BEGIN", "SAVEPOINT a"), True, "ROLLBACK TO a", "ROLLBACK", "T"),
+        (("BEGIN",), True, "", "", "E"),
+        ((), True, "COMMIT", "COMMIT", "I"),
+    ],
+)
+def test_transactions(done, failed, sql, tag, after):
+    standing = stand(*done, failed=failed)
+    answer = standing.answer(sql)
+    assert answer.results == (Result(tag=tag),)
+    standing.follow(sql, tag=tag)
+    assert standing.status == after
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "sql", "code"),
+    [
+        (("BEGIN",), True, "SELECT 1", "25P02"),
+        (("BEGIN",), True, "SET x = 1", "25P02"),
+        ((), False, "SAVEPOINT a", "25P01"),
+        ((), False, "ROLLBACK TO a", "25P01"),
+        (("BEGIN",), False, "ROLLBACK TO a", "3B001"),
+        (("BEGIN", "SAVEPOINT a"), False, "RELEASE b", "3B001"),
+    ],
+)
+def test_refusals(done, failed, sql, code):
+    answer = stand(*done, failed=failed).answer(sql)
+    assert answer.failure.get("C") == code
+    assert (answer.failure is ABORTED) == (code == "25P02")
+
+
+def test_warnings():
+    assert stand("BEGIN").answer("BEGIN").notices[0].get("C") == "25001"
+    assert stand().answer("COMMIT").notices[0].get("C") == "25P01"
+    assert stand().answer("ROLLBACK").notices[0].get("C") == "25P01"
+
+
+def test_savepoints_of_one_name_lie_on_top_of_each_other():
+    standing = stand("BEGIN", "SAVEPOINT a", "SAVEPOINT b", "SAVEPOINT a")
+    standing.follow("RELEASE a")
+    assert standing.savepoints == ["a", "b"]
+    standing.follow("ROLLBACK TO a")
+    assert standing.savepoints == ["a"]
+    standing.follow("COMMIT", tag="COMMIT")
+    assert standing.savepoints == []
+
+
+def test_settings_are_shown_and_reported():
+    standing = stand()
+    assert standing.reports() == []
+    standing.follow("SET timezone TO 'Europe/Berlin'")
+    assert standing.reports() == [("TimeZone", "Europe/Berlin")]
+    assert standing.reports() == []
+    assert standing.answer("SHOW timezone").results == (
+        Result((Column("TimeZone", 25),), (("Europe/Berlin",),), "SHOW"),
+    )
+    standing.follow("RESET timezone")
+    assert standing.reports() == [("TimeZone", "UTC")]
+    standing.follow("SET datestyle = 'german'")
+    assert standing.reports() == [("DateStyle", "German, MDY")]
+
+
+def test_what_is_not_known_is_not_shown():
+    assert stand().answer("SHOW wal_level") is None
+    assert stand("SET my.x = 'y'").answer("SHOW my.x").results[0].rows == (("y",),)
+    assert stand().answer("SHOW transaction_isolation").results[0].rows == (("read committed",),)
+
+
+def test_a_transaction_takes_its_settings_back():
+    standing = stand("SET my.x = 'before'", "BEGIN", "SET my.x = 'after'", "SET LOCAL application_name = 'app'")
+    assert standing.reports() == [("application_name", "app")]
+    standing.follow("COMMIT", tag="COMMIT")
+    assert standing.reports() == [("application_name", "")]
+    assert standing.answer("SHOW my.x").results[0].rows == (("after",),)
+    standing.follow("BEGIN", tag="BEGIN")
+    standing.follow("SET my.x = 'lost'")
+    standing.follow("ROLLBACK", tag="ROLLBACK")
+    assert standing.answer("SHOW my.x").results[0].rows == (("after",),)
+
+
+def test_only_utf_8_is_spoken():
+    standing = stand()
+    standing.assume("client_encoding", "UTF8")
+    standing.reports()
+    standing.follow("SET client_encoding TO 'LATIN1'")
+    assert standing.reports() == []
+
+
+def test_channels_wait_for_the_end_of_a_transaction():
+    standing = stand("LISTEN a")
+    assert standing.due() == [("listen", "a", "")]
+    standing = stand("BEGIN", "NOTIFY a, 'x'")
+    assert standing.due() == []
+    standing.follow("COMMIT", tag="COMMIT")
+    assert standing.due() == [("notify", "a", "x")]
+    standing = stand("BEGIN", "NOTIFY a, 'x'", "ROLLBACK")
+    assert standing.due() == []
+    assert stand("DISCARD ALL").due() == [("unlisten", "*", "")]
+
+
+def test_what_the_server_says_counts():
+    standing = stand()
+    standing.assume("TimeZone", "Asia/Tokyo")
+    assert standing.reports() == [("TimeZone", "Asia/Tokyo")]
+
+
+def test_decides():
+    assert stand().decides("ROLLBACK")
+    assert not stand().decides("COMMIT")
+    assert stand("BEGIN", failed=True).decides("SELECT 1")

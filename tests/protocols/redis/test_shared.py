@@ -1,0 +1,33 @@
+"""What connections share: bounded, and forgotten when nobody needs it."""
+
+from svcmock_protocols.redis.shared import PUBLISHED_MAX, PUBLISHED_SECONDS, Shared
+
+
+def test_clients_are_numbered():
+    shared = Shared()
+    assert [shared.client(), shared.client()] == [1, 2]
+
+
+def test_patterns_are_known_as_long_as_somebody_has_them():
+    shared = Shared()
+    shared.add_pattern(b"n*")
+    shared.add_pattern(b"n*")
+    shared.add_pattern(b"x")
+    assert shared.patterns(b"news") == [b"n*"]
+    shared.drop_pattern(b"n*")
+    assert shared.patterns(b"news") == [b"n*"]
+    shared.drop_pattern(b"n*")
+    shared.drop_pattern(b"never")
+    assert shared.patterns(b"news") == []
+
+
+def test_what_was_published_is_remembered_for_a_while():
+    shared = Shared()
+    shared.publish(b"a", b"m", 5.0)
+    assert shared.was_published(b"a", b"m", 5.0 + PUBLISHED_SECONDS)
+    assert not shared.was_published(b"a", b"m", 5.1 + PUBLISHED_SECONDS)
+    assert not shared.was_published(b"b", b"m", 5.0)
+    for number in range(PUBLISHED_MAX):
+        shared.publish(b"a", b"%d" % number, 5.0)
+    assert not shared.was_published(b"a", b"m", 5.0)
+    assert shared.was_published(b"a", b"0", 5.0)

@@ -1,0 +1,292 @@
+"""A tap: what becomes an exchange, what does not, and that bytes pass whatever they are."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from svcmock.protocol import (
+    Began,
+    Exchange,
+    Fact,
+    Forward,
+    Lost,
+    Opaque,
+    Shut,
+    Side,
+    Timing,
+    Upstream,
+)
+from svcmock_protocols.redis.messages import Array, Error, Map, Nil, Reply, Request, Simple
+from svcmock_protocols.redis.shared import Shared
+from svcmock_protocols.redis.tap import RedisTap
+from tests.protocols.conformance import check_tap_splits, mutate, splits, watch
+from tests.protocols.redis.making import asked, context, token, wire, words
+
+UPSTREAM = Upstream("redis://db:6379", "db:6379")
+
+
+def new(shared=None):
+    return RedisTap(context(state=shared or Shared()), UPSTREAM)
+
+
+def exchanges(client, server):
+    """What a recording has of this, and what is lost."""
+    seen = check_tap_splits(new, client, server)
+    assert {one.id for one in seen if isinstance(one, Began)} == {
+        one.id for one in seen if isinstance(one, Exchange | Lost)
+    }
+    found = [(one.request, one.reply.value) for one in seen if isinstance(one, Exchange)]
+    return found, [one.why for one in seen if isinstance(one, Lost)]
+
+
+def recorded(client, server):
+    found, lost = exchanges(client, server)
+    assert lost == []
+    return found
+
+
+def test_commands_are_paired_with_replies_in_order():
+    found = recorded(wire("GET a", "incr b", "GET c"), b"$1\r\n1\r\n:2\r\n$-1\r\n")
+    assert found == [(asked("GET a"), b"1"), (asked("INCR b"), 2), (asked("GET c"), Nil())]
+
+
+def test_times():
+    tap = new()
+    tap.from_client(wire("GET a"), 1.0)
+    tap.from_client(wire("GET b"), 2.0)
+    seen = [*tap.from_server(b"$1\r\n1\r\n", 3.0), *tap.from_server(b":1\r\n", 4.5)]
+    assert [one.timing for one in seen if isinstance(one, Exchange)] == [Timing(1.0, 2.0), Timing(2.0, 2.5)]
+
+
+def test_bytes_pass_at_once():
+    tap = new()
+    assert tap.from_client(b"*1\r\n$4\r\nPI", 0.0) == [Forward(b"*1\r\n$4\r\nPI", Side.SERVER)]
+    assert tap.from_server(b"+PO", 0.0) == [Forward(b"+PO", Side.CLIENT)]
+
+
+def test_the_database_is_the_one_that_was_selected():
+    found = recorded(
+        wire("GET a", "SELECT 2", "GET a", "SELECT 99", "GET a"),
+        b"$1\r\n1\r\n+OK\r\n$1\r\n2\r\n-ERR\r\n$1\r\n2\r\n",
+    )
+    assert [request.db for request, _ in found] == [0, 2, 2]
+
+
+def test_talk_about_the_connection_is_no_exchange():
+    client = wire(
+        "HELLO 3 AUTH ann secret",
+        "CLIENT SETNAME a",
+        "AUTH x",
+        "PING",
+        "WATCH a",
+        "READONLY",
+        "SCRIPT LOAD x",
+        "QUIT",
+    )
+    server = (
+        b"%1\r\n+proto\r\n:3\r\n+OK\r\n+OK\r\n+PONG\r\n"
+        b"+OK\r\n+OK\r\n$40\r\n11f6ad8ec52a2984abaafd7c3b516503785c2072\r\n+OK\r\n"
+    )
+    assert recorded(client, server) == []
+
+
+def test_what_a_server_says_of_itself_is_a_fact():
+    seen = watch(
+        new(), [(Side.CLIENT, wire("HELLO 3")), (Side.SERVER, b"%1\r\n$7\r\nversion\r\n$3\r\n6.2\r\n")]
+    )
+    assert [one for one in seen if isinstance(one, Fact)] == [Fact("redis", {"version": "6.2"})]
+
+
+def test_unusual_answers_to_small_talk_are():
+    found = recorded(wire("PING", "SCRIPT EXISTS a", "COMMAND COUNT"), b"-MASTERDOWN x\r\n*1\r\n:0\r\n:240\r\n")
+    assert found == [
+        (asked("PING"), Error(b"MASTERDOWN x")),
+        (asked("SCRIPT EXISTS a"), Array((0,))),
+        (asked("COMMAND COUNT"), 240),
+    ]
+
+
+def test_a_server_that_knows_no_hello():
+    found = recorded(wire("HELLO 3 AUTH ann secret", "GET a"), b"-ERR unknown command\r\n:1\r\n")
+    assert found[0] == (Request((b"HELLO", b"3", b"AUTH", b"ann", token(b""))), Error(b"ERR unknown command"))
+    assert recorded(wire("HELLO 3"), b"-WRONGPASS no\r\n") == []
+
+
+def test_errors_of_the_moment_are_not_recorded():
+    client = wire("EVALSHA abc 0", "GET a", "EVAL x 0")
+    found, lost = exchanges(client, b"-NOSCRIPT no\r\n-NOAUTH no\r\n:1\r\n")
+    assert found == [(asked("EVAL x 0"), 1)]
+    assert lost == ["the script was not loaded: its EVAL is recorded", "the client had not logged in"]
+
+
+def test_credentials_do_not_come_out():
+    found = recorded(
+        wire("CONFIG SET requirepass s3cret", "CONFIG GET *"),
+        b"+OK\r\n*2\r\n$11\r\nrequirepass\r\n$6\r\ns3cret\r\n",
+    )
+    assert found == [
+        (Request((b"CONFIG", b"SET", b"requirepass", token(b""))), Simple(b"OK")),
+        (asked("CONFIG GET *"), Array((b"requirepass", token(b"")))),
+    ]
+
+
+# --- transactions -------------------------------------------------------------------------------------
+
+
+def test_a_transaction_is_one_exchange():
+    client = wire("WATCH a", "MULTI", "INCR a", "SELECT 2", "EXEC", "GET a")
+    server = b"+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n+OK\r\n$1\r\n1\r\n"
+    commands = (words("INCR a"), words("SELECT 2"))
+    assert recorded(client, server) == [
+        (Request((), 0, "transaction", commands), Array((1, Simple(b"OK")))),
+        (asked("GET a", 2), b"1"),
+    ]
+
+
+def test_one_that_gave_nothing_is_one_too():
+    found = recorded(wire("MULTI", "INCR a", "EXEC"), b"+OK\r\n+QUEUED\r\n*-1\r\n")
+    assert found == [(Request((), 0, "transaction", (words("INCR a"),)), Nil("array"))]
+
+
+def test_a_command_that_was_refused():
+    found, lost = exchanges(
+        wire("MULTI", "NOSUCH", "INCR a", "EXEC"), b"+OK\r\n-ERR unknown\r\n+QUEUED\r\n-EXECABORT x\r\n"
+    )
+    assert found == [(Request(words("NOSUCH"), 0, "queued"), Error(b"ERR unknown"))]
+    assert lost == ["the transaction was discarded"]
+
+
+def test_what_counts_at_once_is_not_in_the_transaction():
+    found = recorded(
+        wire("MULTI", "WATCH a", "INCR a", "EXEC"), b"+OK\r\n-ERR WATCH\r\n+QUEUED\r\n*1\r\n:1\r\n"
+    )
+    assert found == [(Request((), 0, "transaction", (words("INCR a"),)), Array((1,)))]
+
+
+def test_what_was_discarded_is_nothing():
+    assert recorded(wire("MULTI", "INCR a", "DISCARD", "GET a"), b"+OK\r\n+QUEUED\r\n+OK\r\n:1\r\n") == [
+        (asked("GET a"), 1)
+    ]
+    assert recorded(wire("EXEC", "MULTI", "MULTI", "RESET"), b"-ERR a\r\n+OK\r\n-ERR b\r\n+RESET\r\n") == []
+
+
+# --- messages -----------------------------------------------------------------------------------------
+
+SUBSCRIBED = b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n"
+UNSUBSCRIBED = b"*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"
+
+
+def message(text, channel=b"a"):
+    return b"*3\r\n$7\r\nmessage\r\n$1\r\n%b\r\n$%d\r\n%b\r\n" % (channel, len(text), text)
+
+
+def test_messages_of_others_are_exchanges():
+    tap = new()
+    seen = [*tap.from_client(wire("SUBSCRIBE a b", "UNSUBSCRIBE", "GET a"), 0.0)]
+    seen += tap.from_server(SUBSCRIBED, 1.0)
+    seen += tap.from_server(message(b"x"), 3.0)
+    seen += tap.from_server(message(b"y"), 3.5)
+    seen += tap.from_server(UNSUBSCRIBED + b":1\r\n", 4.0)
+    assert [(one.request, one.reply) for one in seen if isinstance(one, Exchange)] == [
+        (Request((b"a",), 0, "channel", number=0), Reply(b"x", after=2.0)),
+        (Request((b"a",), 0, "channel", number=1), Reply(b"y", after=0.5)),
+        (asked("GET a"), Reply(1)),
+    ]
+    assert not any(isinstance(one, Lost) for one in seen)
+
+
+def test_messages_of_resp3_and_of_patterns():
+    client = wire("HELLO 3", "PSUBSCRIBE n*", "GET a", "PUNSUBSCRIBE", "UNSUBSCRIBE")
+    server = (
+        b"%1\r\n+proto\r\n:3\r\n>3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:1\r\n"
+        b">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n"
+        b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n"  # a list that only looks like a message
+        b">3\r\n$12\r\npunsubscribe\r\n$2\r\nn*\r\n:0\r\n>3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n"
+    )
+    assert recorded(client, server) == [
+        (Request((b"n*",), 0, "pattern"), b"hi"),
+        (asked("GET a"), Array((b"message", b"a", b"b"))),
+    ]
+
+
+def test_a_message_of_a_client_of_this_service_is_not():
+    shared = Shared()
+    publisher, subscriber = new(shared), new(shared)
+    subscriber.from_client(wire("SUBSCRIBE a b"), 0.0)
+    subscriber.from_server(SUBSCRIBED, 0.0)
+    publisher.from_client(wire("PUBLISH a x", "MULTI", "PUBLISH b y", "EXEC"), 1.0)
+    seen = [*subscriber.from_server(message(b"x") + message(b"y", b"b"), 1.1)]
+    assert not any(isinstance(one, Exchange) for one in seen)
+    assert any(isinstance(one, Exchange) for one in subscriber.from_server(message(b"x"), 20.0))
+
+
+# --- what has no reply --------------------------------------------------------------------------------
+
+
+def test_replies_that_are_not_wanted():
+    client = wire(
+        "CLIENT REPLY SKIP", "GET a", "GET b", "CLIENT REPLY OFF", "GET c", "CLIENT REPLY ON", "GET d"
+    )
+    found, lost = exchanges(client, b":2\r\n+OK\r\n:4\r\n")
+    assert found == [(asked("GET b"), 2), (asked("GET d"), 4)]
+    assert lost == ["the client wanted no reply"] * 2
+
+
+# --- what is not read ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "why"),
+    [
+        (wire("GET a", "MONITOR", "GET b"), b"+OK\r\n+1.2 [0] x\r\n", "MONITOR"),
+        (wire("GET a") + b"*x\r\n", b":1\r\n", "the client's bytes are no commands: invalid multibulk length"),
+        (wire("GET a"), b"?\r\n:1\r\n", "the server's bytes are no replies: bytes that begin no reply"),
+        (b"", b":1\r\n", "the server spoke unasked"),
+    ],
+)
+def test_what_cannot_be_read_passes(client, server, why):
+    seen = check_tap_splits(new, client, server)
+    assert [one.why for one in seen if isinstance(one, Opaque)] == [why]
+    for side, data in ((Side.SERVER, client), (Side.CLIENT, server)):
+        assert b"".join(one.data for one in seen if isinstance(one, Forward) and one.to is side) == data
+
+
+@given(st.integers())
+def test_damaged_bytes_do_no_harm(seed):
+    client = mutate(wire("HELLO 3", "GET a", "MULTI", "INCR a", "EXEC", "SUBSCRIBE a"), seed)
+    server = mutate(
+        b"%0\r\n:1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", seed + 1
+    )
+    for to, back in zip(splits(client, rounds=1), splits(server, rounds=1), strict=True):
+        seen = watch(new(), [(Side.CLIENT, one) for one in to] + [(Side.SERVER, one) for one in back])
+        begun = [one.id for one in seen if isinstance(one, Began)]
+        ended = [one.id for one in seen if isinstance(one, Exchange | Lost)]
+        assert sorted(begun) == sorted(ended)
+        for side, data in ((Side.SERVER, client), (Side.CLIENT, server)):
+            assert b"".join(one.data for one in seen if isinstance(one, Forward) and one.to is side) == data
+
+
+# --- ends ---------------------------------------------------------------------------------------------
+
+
+def test_what_has_no_answer_is_lost():
+    found, lost = exchanges(wire("GET a", "GET b"), b":1\r\n")
+    assert found == [(asked("GET a"), 1)]
+    assert lost == ["the server ended the connection"]
+
+
+def test_without_a_server_the_client_is_told():
+    tap = new()
+    tap.from_client(wire("GET a"), 0.0)
+    assert tap.unreachable("refused", 0.0) == [
+        Lost(1, "the server cannot be reached: refused"),
+        Forward(b"-ERR svcmock: db:6379 cannot be reached: refused\r\n", Side.CLIENT),
+        Shut(Side.CLIENT),
+    ]
+    assert tap.from_client(wire("GET a"), 0.0) == ()
+    assert tap.informed(context()) == ()
+
+
+def test_maps_are_recorded_as_maps():
+    found = recorded(wire("HELLO 3", "HGETALL a"), b"%0\r\n%1\r\n$1\r\nf\r\n$1\r\n1\r\n")
+    assert found == [(asked("HGETALL a"), Map(((b"f", b"1"),)))]

@@ -1,0 +1,370 @@
+"""Serving frames: bytes in, outs out. Each case is delivered whole, byte by byte and cut at random places."""
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from svcmock.protocol import Ask, Close, Out, Send, StartTLS, Wake
+from svcmock_protocols.tcp.documents import finished
+from svcmock_protocols.tcp.messages import Piece, Reply, Request
+from svcmock_protocols.tcp.session import BANNER, MAX_OWED, MAX_PUSHING, PUSH, REQUEST, FramedSession
+from tests.protocols.conformance import check_session_splits, check_session_survives, serve
+from tests.protocols.tcp.framed import FIX, ISO, LINES, MODBUS, reply, service
+
+CLOSE = Close("flush")
+OPEN = Ask(BANNER, Request(kind="banner"), optional=True)
+
+
+def make(options: dict[str, Any] = LINES, **more: Any) -> FramedSession:
+    return FramedSession(service(options, **more))
+
+
+def line(*texts: bytes, then: Any = "", after: float = 0.0) -> Reply:
+    return finished(tuple(Piece(text, text + b"\n", after * (n > 0)) for n, text in enumerate(texts)), then)
+
+
+def answers(**known: Reply) -> Callable[[Request], Any]:
+    """By what is asked for, `banner` and `push_N` apart; what is not there is echoed, or not there."""
+
+    def answer(request: Request) -> Reply | None:
+        if request.kind == "banner":
+            return known.get("banner")
+        if request.kind == "push":
+            return known.get(f"push_{request.number}_{request.payload.decode()}")
+        return known.get(request.payload.decode("latin-1"), line(request.payload))
+
+    return answer
+
+
+def sent(outs: list[Out]) -> bytes:
+    return b"".join(out.data for out in outs if isinstance(out, Send))
+
+
+def ask(payload: bytes) -> Ask:
+    return Ask(REQUEST, Request(payload), len(payload) + 1)
+
+
+def test_frames_are_asked_for_and_answered_in_their_order() -> None:
+    outs = check_session_splits(make, b"a\nb\n\nc", answers(b=line(b"1", b"2")))
+    assert outs == [
+        OPEN, ask(b"a"), Send(b"a\n"), ask(b"b"), Send(b"1\n2\n"), ask(b""), Send(b"\n"), CLOSE,
+    ]  # fmt: skip
+
+
+def test_a_banner_comes_first() -> None:
+    assert check_session_splits(make, b"a\n", answers(banner=line(b"hi"))) == [
+        OPEN, Send(b"hi\n"), ask(b"a"), Send(b"a\n"), CLOSE,
+    ]  # fmt: skip
+
+
+def test_a_client_that_speaks_before_its_banner_waits() -> None:
+    session = make()
+    (asked,) = session.opened()
+    assert isinstance(asked, Ask)
+    assert session.received(b"a\n") == ()
+    assert (session.held, session.at_rest, session.idle) == (2, None, False)
+    assert session.answered(asked, line(b"hi")) == (Send(b"hi\n"), ask(b"a"))
+
+
+def test_a_reply_may_be_none_at_all() -> None:
+    assert check_session_splits(make, b"log x\na\n", answers(**{"log x": Reply()})) == [
+        OPEN, ask(b"log x"), ask(b"a"), Send(b"a\n"), CLOSE,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("then", "how"), [("close", "flush"), ("reset", "abort")])
+def test_a_reply_may_end_the_connection(then: str, how: Any) -> None:
+    outs = check_session_splits(make, b"quit\na\n", answers(quit=line(b"bye", then=then)))
+    assert outs == [OPEN, ask(b"quit"), Send(b"bye\n"), Close(how)]
+
+
+def test_a_reply_may_end_our_side_alone() -> None:
+    said = answers(quit=line(b"bye", then="half_close"), a=line(b"late"))
+    outs = check_session_splits(make, b"quit\na\n", said)
+    assert outs == [OPEN, ask(b"quit"), Send(b"bye\n"), Close("half"), ask(b"a"), CLOSE]
+
+
+def test_gaps_are_waited_for_and_nothing_overtakes() -> None:
+    session = make(pace=2.0)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\nb\n")
+    first, wake = session.answered(*_pair(asked, line(b"1", b"2", after=0.5)))
+    assert first == Send(b"1\n")
+    assert isinstance(wake, Wake)
+    assert wake.after == 1.0
+    assert session.at_rest is None
+    assert session.received(b"c\n") == ()
+    assert session.woke("other") == session.woke(99) == ()
+    assert session.woke(wake.token) == [Send(b"2\n"), ask(b"b")]
+    assert session.woke(wake.token) == ()
+
+
+def _pair(asked: object, answer: Reply | None) -> Any:
+    return asked, answer
+
+
+def test_without_pace_there_are_no_gaps() -> None:
+    outs = check_session_splits(lambda: make(pace=0.0), b"a\n", answers(a=line(b"1", b"2", after=9)))
+    assert sent(outs) == b"1\n2\n"
+    assert not any(isinstance(out, Wake) for out in outs)
+
+
+def test_at_rest_it_promises_the_same() -> None:
+    session = make()
+    assert session.at_rest is not None
+    session.answered(*_pair(session.opened()[0], None))
+    rest = session.at_rest
+    assert rest is not None
+    assert session.idle
+    session.received(b"a")
+    assert (session.at_rest, session.idle, session.held) == (None, False, 0)
+    (asked,) = session.received(b"\n")
+    assert (session.at_rest, session.idle) == (None, False)
+    session.answered(*_pair(asked, line(b"x")))
+    assert session.at_rest == rest
+
+
+# --- ends ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("on_bad", "how"), [("close", "flush"), ("reset", "abort")])
+def test_what_is_no_frame_ends_the_connection(on_bad: str, how: Any) -> None:
+    data = b"a\n" + b"x" * 100
+    outs = check_session_splits(lambda: make(LINES, max_frame=50, on_bad=on_bad), data, answers())
+    assert outs == [OPEN, ask(b"a"), Send(b"a\n"), Close(how)]
+
+
+def test_a_lie_about_a_length_ends_it_at_once() -> None:
+    session = make({"framing": {"length": {"width": 4}}})
+    session.answered(*_pair(session.opened()[0], None))
+    assert session.received(b"\xff\xff\xff\xff") == [CLOSE]
+    assert session.received(b"more") == session.eof() == session.draining() == session.timed_out() == ()
+
+
+def test_the_end_of_a_client_waits_for_what_is_owed() -> None:
+    session = make()
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\nhalf")
+    assert not session.eof()
+    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"), CLOSE)
+
+
+def test_a_client_that_makes_no_progress_is_closed() -> None:
+    session = make()
+    (asked,) = session.opened()
+    assert session.timed_out() == ()
+    session.answered(*_pair(asked, None))
+    session.received(b"half")
+    assert session.timed_out() == (CLOSE,)
+
+
+def test_draining_finishes_what_is_owed() -> None:
+    session = make()
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\n")
+    assert session.draining() == ()
+    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"), CLOSE)
+    session = make()
+    session.answered(*_pair(session.opened()[0], None))
+    assert session.draining() == (CLOSE,)
+
+
+def test_frames_that_end_with_the_connection() -> None:
+    session = make({"framing": {"until_close": True}})
+    session.answered(*_pair(session.opened()[0], None))
+    assert session.received(b"ab") == []
+    (asked,) = session.eof()
+    assert asked == Ask(REQUEST, Request(b"ab"), 2)
+    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"), CLOSE)
+
+
+def test_frames_that_end_with_silence() -> None:
+    session = make({"framing": {"idle": "50ms"}})
+    session.answered(*_pair(session.opened()[0], None))
+    assert session.at_rest is None
+    (first,) = session.received(b"a")
+    (second,) = session.received(b"b")
+    assert isinstance(first, Wake)
+    assert isinstance(second, Wake)
+    assert first.after == 0.05
+    assert session.woke(first.token) == ()
+    assert session.woke(second.token) == [Ask(REQUEST, Request(b"ab"), 2)]
+    choice = [{"envelope": {"start": "<", "end": ">"}}, {"idle": "50ms"}]
+    session = make({"framing": choice})
+    session.answered(*_pair(session.opened()[0], None))
+    (wake,) = session.received(b"<half")
+    assert isinstance(wake, Wake)
+    assert session.woke(wake.token) == []
+
+
+# --- pushes -------------------------------------------------------------------------------------------
+
+
+def test_what_came_unasked_follows_with_its_gaps() -> None:
+    late = finished((Piece(b"1", b"1\n", 1.5),))
+    known = answers(push_1_sub=late, push_2_sub=line(b"2"))
+    session = make(LINES, pushes=True)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"sub\n")
+    outs = session.answered(*_pair(asked, line(b"ok")))
+    assert outs == [Send(b"ok\n"), Ask(PUSH, Request(b"sub", b"", "push", 1), optional=True)]
+    (wake,) = session.answered(*_pair(outs[1], late))
+    assert isinstance(wake, Wake)
+    assert wake.after == 1.5
+    assert (session.idle, session.at_rest) == (True, None)
+    (other,) = session.received(b"a\n")
+    assert session.answered(*_pair(other, line(b"x")))[0] == Send(b"x\n")
+    assert session.woke(wake.token) == [Send(b"1\n"), Ask(PUSH, Request(b"sub", b"", "push", 2), optional=True)]
+    outs = check_session_splits(lambda: make(LINES, pushed=True, pace=0.0), b"sub\n", known)
+    assert sent(outs) == b"sub\n1\n2\n"
+    assert outs[-1] == CLOSE
+
+
+def test_pushes_after_the_banner() -> None:
+    outs = check_session_splits(
+        lambda: make(LINES, pushes=True), b"", answers(banner=line(b"hi"), push_1_=line(b"1"))
+    )
+    assert sent(outs) == b"hi\n1\n"
+
+
+def test_what_pushes_may_be_awaited_is_bounded() -> None:
+    session = make(LINES, pushes=True)
+    session.answered(*_pair(session.opened()[0], None))
+    late = finished((Piece(b"1", b"1\n", 9.0),))
+    for _ in range(MAX_PUSHING + 5):
+        (asked,) = session.received(b"sub\n")
+        outs = session.answered(*_pair(asked, line(b"ok")))
+        session.answered(*_pair(outs[1], late))
+    assert len(session._sendings) == MAX_PUSHING
+
+
+def test_without_pushes_nobody_asks_for_them() -> None:
+    assert not any(out.id == PUSH for out in serve(make(), [b"a\n"], answers()) if isinstance(out, Ask))
+
+
+# --- what is made for each request --------------------------------------------------------------------
+
+
+def test_a_transaction_id_is_echoed() -> None:
+    context = service(MODBUS)
+    told = reply({"fields": {"txid": 1, "unit": 17, "fn": 3, "regs": [44609]}}, context)
+    session = lambda: FramedSession(context)  # noqa: E731
+    asked = bytes.fromhex("0203 0000 0006 11 03 006b 0003")
+    outs = check_session_splits(session, asked * 2, lambda r: told if r.kind == "frame" else None)
+    assert sent(outs) == bytes.fromhex("0203 0000 0005 11 03 02 ae41") * 2
+
+
+def test_replies_are_numbered() -> None:
+    context = service(FIX)
+    told = reply({"fields": {"8": "F", "35": "0", "34": "9", "49": "B", "56": "A"}}, context)
+    asked = reply({"fields": {"8": "F", "35": "1", "34": "1", "49": "X", "56": "Y"}}, context).wire
+    outs = check_session_splits(
+        lambda: FramedSession(context), asked * 2, lambda r: told if r.kind == "frame" else None
+    )
+    first, second = (
+        reply({"fields": {"8": "F", "35": "0", "34": "1", "49": "Y", "56": "X"}}, context).wire,
+        b"34=2",
+    )
+    assert sent(outs).startswith(first)
+    assert second in sent(outs)[len(first) :]
+    assert FramedSession(context).at_rest is None
+
+
+def test_a_miss_in_the_protocols_own_words() -> None:
+    context = service(MODBUS)
+    doc = {
+        "fields": {"txid": 0, "unit": 0, "fn": 128, "exception": 2},
+        "set": {"fn": {"req": "fn", "add": 128}},
+    }
+    told = reply(doc, context)
+    asked = bytes.fromhex("0203 0000 0006 11 03 006b 0003")
+    outs = serve(FramedSession(context), [asked], lambda r: told if r.kind == "frame" else None)
+    assert sent(outs) == bytes.fromhex("0203 0000 0003 00 83 02")
+
+
+# --- answers that overtake each other -----------------------------------------------------------------
+
+
+def modbus(txid: int) -> bytes:
+    return struct.pack(">H", txid) + bytes.fromhex("0000 0006 11 03 006b 0003")
+
+
+def test_a_late_answer_is_overtaken_where_ids_tell_them_apart() -> None:
+    context = service(MODBUS)
+    told = reply({"fields": {"txid": 1, "unit": 17, "fn": 3, "regs": [1]}}, context)
+    wire = bytes.fromhex("0000 0005 11 03 02 0001")
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    late, early = session.received(modbus(1) + modbus(2) + b"\x00")
+    assert (session.idle, session.at_rest, session.held) == (False, None, 0)
+    assert sent(list(session.answered(*_pair(early, told)))) == b"\x00\x02" + wire
+    assert session.draining() == session.timed_out() == ()
+    assert sent(list(session.answered(*_pair(late, told)))) == b"\x00\x01" + wire
+
+
+def test_what_is_no_frame_ends_it_when_all_is_answered() -> None:
+    context = service(MODBUS, max_frame=100)
+    told = reply({"fields": {"txid": 1, "unit": 17, "fn": 3, "regs": [1]}}, context)
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    first, second = session.received(modbus(1) + modbus(2) + b"\xff" * 6)
+    assert session.received(modbus(3)) == ()
+    assert not any(isinstance(out, Close) for out in session.answered(*_pair(second, told)))
+    assert session.answered(*_pair(first, told))[-1] == CLOSE
+    outs = check_session_splits(
+        lambda: FramedSession(context), modbus(1) * 2 + b"\xff" * 6 + modbus(1), answers()
+    )
+    assert outs[-1] == CLOSE
+
+
+def test_how_many_are_answered_at_once_is_bounded() -> None:
+    session = make(MODBUS)
+    session.answered(*_pair(session.opened()[0], None))
+    asks = session.received(modbus(1) * (MAX_OWED + 2))
+    assert len(asks) == MAX_OWED
+    assert session.held == 24
+    assert len(session.answered(*_pair(asks[0], line(b"x")))) == 2
+    assert session.held == 12
+
+
+# --- TLS in the middle --------------------------------------------------------------------------------
+
+STARTTLS = {"on": "STARTTLS", "reply": "220 go", "decline": "454 no"}
+
+
+def test_tls_is_spoken_where_it_can_be() -> None:
+    session = make(LINES, starttls=STARTTLS, tls=True)
+    session.answered(*_pair(session.opened()[0], None))
+    before = session.at_rest
+    assert session.received(b"starttls\ninjected\n") == [Send(b"220 go\n"), StartTLS()]
+    assert session.at_rest not in (None, before)
+    assert session.received(b"STARTTLS\n") == [ask(b"STARTTLS")]
+
+
+def test_tls_is_declined_where_it_cannot_be() -> None:
+    outs = check_session_splits(lambda: make(LINES, starttls=STARTTLS), b"STARTTLS\na\n", answers())
+    assert outs == [OPEN, Send(b"454 no\n"), ask(b"a"), Send(b"a\n"), CLOSE]
+    plain = {"on": "STARTTLS", "reply": "220 go"}
+    assert ask(b"STARTTLS") in serve(make(LINES, starttls=plain), [b"STARTTLS\n"], answers())
+
+
+# --- anything -----------------------------------------------------------------------------------------
+
+WORLDS = {
+    "lines": (LINES, b"a\nbc\n\nPING 1\n"),
+    "modbus": (MODBUS, bytes.fromhex("0001 0000 0006 11 03 006b 0003") * 3),
+    "fix": (FIX, b"8=FIX.4.2\x019=5\x0135=0\x0110=161\x01" * 2),
+    "iso": (ISO, b"\x00\x0c0800" + bytes.fromhex("0020000000000000")),
+    "escaped": ({"framing": {"delimiter": {"end": ";", "escape": "\\"}}}, b"a\\;b;c\\\\;"),
+}
+
+
+@settings(max_examples=60)
+@given(st.sampled_from(sorted(WORLDS)), st.integers(0, 1 << 30))
+def test_any_bytes_are_survived(name: str, seed: int) -> None:
+    options, data = WORLDS[name]
+    check_session_survives(lambda: make(options), data, answers(), seed)
