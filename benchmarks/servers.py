@@ -71,7 +71,11 @@ class Memory(Struct, frozen=True):
 def family(pid: int) -> list[int]:
     """A process and all that descend from it; those that are gone are left out."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").glob("*"):
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return found
+    for task in tasks:
         try:
             children = (task / "children").read_text().split()
         except OSError:

@@ -1,5 +1,6 @@
 """Services of the command line in `svcmock.yaml`: added where they are not, never over what is there."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def test_what_is_none_is_told_with_an_example(text: str) -> None:
 
 
 def test_a_scheme_that_nobody_speaks() -> None:
-    known = r"\(known: grpc, grpcs, http, https\)"
+    schemes = sorted({scheme for plugin in PLUGINS.values() for scheme in plugin.schemes})
+    assert {"http", "postgres", "redis", "tcp"} < {*schemes}
+    known = re.escape(f"(known: {', '.join(schemes)})")
     with pytest.raises(SpecError, match=r"no protocol is known for gopher:// " + known):
         parse("a:1=gopher://x", PLUGINS)
 
