@@ -284,6 +284,7 @@ def postgres_server(bench: Bench, binaries: Path) -> Iterator[Server]:
         who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         bench.folder.chmod(0o711)
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        binaries = _readable(binaries, bench.folder, who)
     port = servers.free_port()
     data = ["-D", str(folder / "data")]
     made = [str(binaries / "initdb"), *data, "-U", "postgres", "-A", "trust", "--no-sync", "--locale=C"]
@@ -306,6 +307,18 @@ def postgres_server(bench: Bench, binaries: Path) -> Iterator[Server]:
         if done.returncode:
             raise RuntimeError(f"{POSTGRES}: {done.stderr.strip()[-200:]}")
         yield server
+
+
+def _readable(binaries: Path, folder: Path, who: dict[str, Any]) -> Path:
+    """The programs, or copies of them where they lie below what only root may read."""
+    try:
+        subprocess.run([str(binaries / "postgres"), "--version"], check=True, capture_output=True, **who)
+    except (OSError, subprocess.CalledProcessError):
+        package = binaries.parent.parent
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            shutil.copytree(part, folder / part.name)
+        return folder / package.name / "pginstall" / "bin"
+    return binaries
 
 
 # --- both ---------------------------------------------------------------------------------------------

