@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -291,22 +292,23 @@ def postgres_server(bench: Bench, binaries: Path) -> Iterator[Server]:
     subprocess.run(made, check=True, capture_output=True, cwd=folder, **who)
     command = [str(binaries / "postgres"), *data, "-k", "", "-h", "127.0.0.1", "-p", str(port), "-F"]
     with servers.started(command, port, POSTGRES, bench.folder, cwd=folder, **who) as server:
-        psql = [
-            str(binaries / "psql"),
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-            "-U",
-            "postgres",
-            "-q",
-            "-c",
-            _TABLE,
-        ]
-        done = subprocess.run(psql, capture_output=True, text=True, timeout=SPARE_SECONDS, check=False)
+        psql = [str(binaries / "psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-q", "-c"]
+        _wait_for_postgres([*psql, "SELECT 1"])
+        done = _run([*psql, _TABLE])
         if done.returncode:
             raise RuntimeError(f"{POSTGRES}: {done.stderr.strip()[-200:]}")
         yield server
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=SPARE_SECONDS, check=False)
+
+
+def _wait_for_postgres(command: list[str]) -> None:
+    """It listens some time before it lets anybody in."""
+    deadline = time.monotonic() + SPARE_SECONDS
+    while _run(command).returncode and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _readable(binaries: Path, folder: Path, who: dict[str, Any]) -> Path:
