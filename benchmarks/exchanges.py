@@ -22,10 +22,7 @@ PATIENCE = 20.0
 
 
 class Exchanges(Struct, frozen=True):
-    """What to send, and what must come back, as base64. `units`: requests in it, each counted.
-
-    `greeting`: what a client sends once, and `greeted` how many bytes answer that.
-    """
+    """What to send, and what must come back, as base64. `units`: requests in it, each counted."""
 
     port: int
     seconds: float
@@ -33,8 +30,6 @@ class Exchanges(Struct, frozen=True):
     sent: str
     expected: str
     units: int = 1
-    greeting: str = ""
-    greeted: int = 0
 
 
 class _Client:
@@ -45,11 +40,6 @@ class _Client:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(PATIENCE)
         self.got = b""
-        if given.greeting or given.greeted:
-            self.socket.sendall(base64.b64decode(given.greeting))
-            left = given.greeted
-            while left > 0:
-                left -= len(self.receive())
 
     def receive(self) -> bytes:
         data = self.socket.recv(RECEIVE)

@@ -5,32 +5,16 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
 import trustme
-import uvloop
 
 from svcmock.model import Tcp
 from svcmock.net import listener as listener_module
 from svcmock.net.listener import Listener, bind
-
-Run = Callable[[Callable[[], Awaitable[Any]]], Any]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a coroutine function to its end on one of the two event loops."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-
-        async def bounded(work: Callable[[], Awaitable[Any]]) -> Any:
-            async with asyncio.timeout(20):
-                return await work()
-
-        yield lambda work: runner.run(bounded(work))
+from tests.net.wire import Run
 
 
 @pytest.fixture

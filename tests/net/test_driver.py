@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-import uvloop
 
 from svcmock.journal import Journal
 from svcmock.net import driver
@@ -20,23 +18,8 @@ from svcmock.net.outgoing import FILE_PIECE
 from svcmock.net.serving import Serving
 from svcmock.net.spool import Spools
 from tests.net.chat import chatting
-from tests.net.wire import HIGH, Wire, connections, noted
+from tests.net.wire import HIGH, Run, Wire, connections, noted
 from tests.routes import responder
-
-Run = Callable[[Callable[[], Awaitable[Any]]], Any]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a coroutine function to its end on one of the two event loops."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-
-        async def bounded(work: Callable[[], Awaitable[Any]]) -> Any:
-            async with asyncio.timeout(20):
-                return await work()
-
-        yield lambda work: runner.run(bounded(work))
 
 
 def get(path: str, more: str = "") -> bytes:

@@ -28,23 +28,30 @@ Upstream = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 
 def relayed(
-    root: Path, upstream: Upstream | int, client: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+    root: Path,
+    upstream: Upstream | int,
+    client: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any],
+    speaks: Any = plugin,
+    *,
+    tls: ssl.SSLContext | None = None,
+    verify: bool = True,
 ) -> tuple[Any, Recorder]:
     """What `client` gives, connected through a relay to `upstream` (or to a port that nobody listens on)."""
 
     async def run() -> tuple[Any, Recorder]:
         server = None if isinstance(upstream, int) else await asyncio.start_server(upstream, "127.0.0.1", 0)
         port = upstream if isinstance(upstream, int) else server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        service = msgspec.structs.replace(SERVICE, upstream=f"http://127.0.0.1:{port}")
+        service = msgspec.structs.replace(SERVICE, upstream=f"http://127.0.0.1:{port}", upstream_verify=verify)
         recorder = Recorder(
             "shop",
-            plugin,
+            speaks,
             lambda: CONTEXT,
-            Connector(service, plugin),
+            Connector(service, speaks),
             root / "rec",
             "r.yaml",
             lambda: Spools(root / "sp"),
         )
+        recorder.tls = tls
         listener = Listener(bind(Tcp("127.0.0.1", 0)), lambda: Client(recorder))
         await listener.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", int(listener.address.rpartition(":")[2]))
@@ -193,29 +200,7 @@ def chatted(
                     writer.write(line.upper())
         writer.close()
 
-    async def run() -> tuple[Any, Recorder]:
-        server = await asyncio.start_server(upstream, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        service = msgspec.structs.replace(SERVICE, upstream=f"http://127.0.0.1:{port}", upstream_verify=verify)
-        spools = lambda: Spools(root / "sp")  # noqa: E731
-        connector = Connector(service, CHAT)
-        recorder = Recorder("shop", CHAT, lambda: CONTEXT, connector, root / "rec", "r.yaml", spools)
-        recorder.tls = ours
-        listener = Listener(bind(Tcp("127.0.0.1", 0)), lambda: Client(recorder))
-        await listener.start()
-        reader, writer = await asyncio.open_connection("127.0.0.1", int(listener.address.rpartition(":")[2]))
-        try:
-            told = await client(reader, writer)
-        finally:
-            writer.close()
-            while recorder.connections:  # noqa: ASYNC110  bounded below
-                await asyncio.sleep(0.002)
-            await listener.stop()
-            recorder.close()
-            server.close()
-        return told, recorder
-
-    return asyncio.run(asyncio.wait_for(run(), 30))
+    return relayed(root, upstream, client, CHAT, tls=ours, verify=verify)
 
 
 def test_both_sides_go_on_in_tls_when_the_tap_says_so(tmp_path: Path) -> None:

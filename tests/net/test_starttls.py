@@ -2,28 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 import trustme
-import uvloop
 
 from svcmock.net.starttls import Insecure, start_tls
-
-Run = Callable[[Callable[[], Awaitable[Any]]], Any]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-
-        async def bounded(work: Callable[[], Awaitable[Any]]) -> Any:
-            async with asyncio.timeout(20):
-                return await work()
-
-        yield lambda work: runner.run(bounded(work))
+from tests.net.wire import Run
 
 
 class Kept(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """A transport that keeps what is written, and a connection on it: the driver without a network."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from svcmock.journal import Journal
@@ -8,6 +9,8 @@ from svcmock.net.driver import Connection
 from svcmock.net.serving import Serving
 
 HIGH = 64 * 1024
+Run = Callable[[Callable[[], Awaitable[Any]]], Any]
+"""Runs a coroutine function to its end: the fixture `run`."""
 
 
 class _NoSocket:
