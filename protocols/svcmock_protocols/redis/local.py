@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from svcmock_protocols.redis.canonical import sha1
-from svcmock_protocols.redis.catalogue import ARITY, READS, keys, name_of, span
+from svcmock_protocols.redis.catalogue import ARITY, flags, keys, name_of, span
 from svcmock_protocols.redis.facts import Facts
 from svcmock_protocols.redis.messages import NULL, OK, Args, Array, Error, Map, Nil, Simple, Value, Verbatim
 
@@ -204,8 +204,8 @@ def _command(args: Args, _client: Client) -> Value | None:
 
 
 def _described(name: bytes) -> Value:
-    flags = Array((Simple(b"readonly" if name in READS else b"write"),), "set")
-    return Array((name.lower(), ARITY[name], flags, *span(name), Array((), "set"), Array(), Array(), Array()))
+    told = Array(tuple(map(Simple, flags(name))), "set")
+    return Array((name.lower(), ARITY[name], told, *span(name), Array((), "set"), Array(), Array(), Array()))
 
 
 def _info(_args: Args, client: Client) -> Value:

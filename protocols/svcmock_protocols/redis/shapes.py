@@ -74,20 +74,44 @@ def _streams(value: Value) -> Value:
     return value
 
 
+def _below(name: bytes, shape: Shape) -> Shape:
+    """A map of which the value under a name has a form of its own."""
+
+    def fitted(value: Value) -> Value:
+        value = _map(value)
+        if isinstance(value, Map):
+            return Map(tuple((key, shape(item) if key == name else item) for key, item in value.pairs))
+        return value
+
+    return fitted
+
+
+def _placed(value: Value) -> Value:
+    """A place that was found: the list of two in it is where it lies, if it was asked for."""
+    if not isinstance(value, Array):
+        return value
+    return Array(tuple(_each(_double)(item) for item in value.items))
+
+
 def _is_list(value: Value) -> bool:
     return isinstance(value, Array)
 
 
+_DETAILED_STREAM: Final = _below(b"groups", _each(_below(b"consumers", _each(_map))))
+"""XINFO STREAM ... FULL."""
 _UP: Final[dict[bytes, Shape]] = {
-    **dict.fromkeys((b"HGETALL", b"CONFIG GET", b"MEMORY STATS", b"XINFO STREAM", b"ACL GETUSER"), _map),
+    **dict.fromkeys((b"HGETALL", b"CONFIG GET", b"MEMORY STATS", b"CLIENT TRACKINGINFO", b"ACL GETUSER"), _map),
     **dict.fromkeys((b"XINFO GROUPS", b"XINFO CONSUMERS"), _each(_map)),
     **dict.fromkeys((b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF"), _set),
     **dict.fromkeys((b"ZSCORE", b"ZINCRBY"), _double),
     **dict.fromkeys((b"BZPOPMIN", b"BZPOPMAX"), _last),
     **dict.fromkeys((b"ZMPOP", b"BZMPOP"), _popped),
     **dict.fromkeys((b"XREAD", b"XREADGROUP"), _streams),
+    **dict.fromkeys((b"GEOSEARCH", b"GEORADIUS", b"GEORADIUSBYMEMBER"), _each(_placed)),
+    **dict.fromkeys((b"GEORADIUS_RO", b"GEORADIUSBYMEMBER_RO"), _each(_placed)),
     b"ZMSCORE": _each(_double),
     b"GEOPOS": _each(_each(_double)),
+    b"XINFO STREAM": _DETAILED_STREAM,
 }
 _SCORED: Final = frozenset(
     b"ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZDIFF ZINTER ZUNION ZRANDMEMBER".split()
@@ -140,7 +164,7 @@ def _no_list(value: Value) -> Value:
 
 
 _NO_LIST: Final = frozenset(
-    b"BLMPOP BLPOP BRPOP BZMPOP BZPOPMAX BZPOPMIN EXEC LMPOP XREAD XREADGROUP ZMPOP".split()
+    b"BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN EXEC LMPOP XREAD XREADGROUP ZMPOP".split()
 )
 """Commands that say nothing as a list that is not there."""
 

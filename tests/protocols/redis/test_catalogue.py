@@ -2,7 +2,7 @@
 
 import pytest
 
-from svcmock_protocols.redis.catalogue import ARITY, READS, is_doubtful, keys, name_of, span
+from svcmock_protocols.redis.catalogue import ARITY, READS, flags, is_doubtful, keys, name_of, span
 from tests.protocols.redis.making import words
 
 KEYS = {
@@ -26,6 +26,10 @@ KEYS = {
     "XREAD COUNT 2 STREAMS a b 0 0": "a b",
     "XREADGROUP GROUP g c streams a >": "a",
     "XREAD COUNT 2": "",
+    "SORT a BY STORE store d": "a d",
+    "SORT a": "a",
+    "SORT a STORE": "a",
+    "GEORADIUS a 1 2 3 m STORE b STOREDIST c": "a c",
     "OBJECT ENCODING a": "a",
     "object encoding a": "a",
     "XINFO STREAM a": "a",
@@ -72,7 +76,7 @@ def test_what_only_reads_is_known_at_all():
         ("MGET", (1, -1, 1)),
         ("MSET", (1, -1, 2)),
         ("BLPOP", (1, -2, 1)),
-        ("RENAME", (1, -1, 1)),
+        ("RENAME", (1, 2, 1)),
         ("SMOVE", (1, 2, 1)),
         ("BITOP", (2, -1, 1)),
         ("EVAL", (0, 0, 0)),
@@ -84,3 +88,21 @@ def test_what_only_reads_is_known_at_all():
 )
 def test_where_keys_are(name, expected):
     assert span(name.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("GET", "readonly"),
+        ("SET", "write"),
+        ("XREAD", "readonly movablekeys"),
+        ("XREADGROUP", "write movablekeys"),
+        ("EVAL_RO", "readonly movablekeys"),
+        ("SCAN", "readonly"),
+        ("SUBSCRIBE", "pubsub"),
+        ("PING", ""),
+        ("CONFIG", ""),
+    ],
+)
+def test_what_command_says_of_them(name, expected):
+    assert flags(name.encode()) == tuple(expected.encode().split())

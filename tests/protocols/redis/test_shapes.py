@@ -35,6 +35,24 @@ TABLE = [
     ("HRANDFIELD a 1 WITHVALUES", flat(b"f", b"1"), flat(flat(b"f", b"1"))),
     ("GEOPOS a m", flat(flat(b"1", b"2")), flat(flat(Double(b"1"), Double(b"2")))),
     ("GEOPOS a m", flat(Nil("array")), flat(NULL)),
+    (
+        "GEOSEARCH a WITHCOORD",
+        flat(flat(b"m", flat(b"1", b"2"))),
+        flat(flat(b"m", flat(Double(b"1"), Double(b"2")))),
+    ),
+    ("GEOSEARCH a", flat(b"m"), flat(b"m")),
+    (
+        "XINFO STREAM s FULL",
+        flat(b"entries", flat(), b"groups", flat(flat(b"name", b"g", b"consumers", flat(flat(b"name", b"c"))))),
+        Map(
+            (
+                (b"entries", flat()),
+                (b"groups", flat(Map(((b"name", b"g"), (b"consumers", flat(Map(((b"name", b"c"),)))))))),
+            )
+        ),
+    ),
+    ("XINFO STREAM s", flat(b"length", 2, b"groups", 1), Map(((b"length", 2), (b"groups", 1)))),
+    ("BLMOVE a b LEFT LEFT 1", Nil("array"), NULL),
     ("XREAD STREAMS s 0", flat(flat(b"s", flat())), Map(((b"s", flat()),))),
     ("EXEC", Nil("array"), NULL),
     ("BLPOP a 0", Nil("array"), NULL),
