@@ -9,7 +9,7 @@ import codecs
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -376,9 +376,4 @@ class Checksum(Struct, frozen=True):
 
     def over(self, data: bytes) -> int:
         """The checksum of these bytes."""
-        return function(self.algorithm)(data)
-
-
-def function(algorithm: str) -> Callable[[bytes], int]:
-    """A checksum by its name."""
-    return CHECKSUMS[algorithm]
+        return CHECKSUMS[self.algorithm](data)

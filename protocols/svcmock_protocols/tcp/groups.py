@@ -52,7 +52,7 @@ class Total(Struct, frozen=True):
 
 
 class Pairs(Struct, frozen=True):
-    """`name=value` pairs. `trailing`: a separator follows the last one, too. `stop`: an empty pair ends them.
+    """`name=value` pairs. `trailing`: a separator follows the last one, too.
 
     `first` and `last`: names that come first and last, whatever the order of a document. `totals`: see Total.
     """

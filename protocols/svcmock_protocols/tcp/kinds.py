@@ -210,14 +210,15 @@ class Headed(_Kind, frozen=True, kw_only=True):
             if len(buffer) - at >= min(MAX_HEADER, self.limit):
                 raise FrameError("no header in the first bytes of a frame")
             return None
-        length = match.group(b"len")
+        group = self.header.groupindex[b"len"]
+        length = match.group(group) or b""
         if not length.isdigit() or len(length) > 10:
             raise FrameError(f"a length is a number: {length[:40]!r}")
+        if match.end(group) == len(buffer) - at and not ended:
+            return None  # it may have more digits
         size = match.end() + int(length) + self.trailer
         self.check(size)
-        # a header at the very end of what is there may go on
-        more = len(buffer) - at < size or (size == match.end() == len(buffer) - at and not ended)
-        return None if more else Cut(at + size)
+        return None if len(buffer) - at < size else Cut(at + size)
 
     def wrap(self, payload: bytes) -> bytes:
         return payload

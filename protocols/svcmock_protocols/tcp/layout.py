@@ -13,7 +13,7 @@ declaration is told with its path.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -143,44 +143,42 @@ class _Place(Struct, frozen=True):
         return Invalid(self.at, why)
 
 
-def _record(spec: list[Doc], place: _Place) -> Record:
+def _record(spec: list[Doc], place: _Place, around: Set[str] = frozenset()) -> Record:
+    """Fields. `around`: those before the switch of which this is a case; they stand in one record with its."""
     if not 0 < len(spec) <= MAX_FIELDS:
         raise place.wrong(f"expected 1 to {MAX_FIELDS} fields")
     items: list[tuple[str, Any]] = []
-    seen: set[str] = set()
+    seen = set(around)
     for index, item in enumerate(spec):
         here = place.under(index)
         if not isinstance(item, dict) or len(item) != 1:
             raise here.wrong("expected {name: type}")
         ((name, inner),) = item.items()
         if name == "switch":
-            items.append(("", _switch(inner, here.under(name))))
+            made: tuple[str, Any] = "", _switch(inner, here.under(name), seen)
         elif name == "bitmap":
-            items.append(("", _bitmap(inner, here.under(name))))
+            made = "", _bitmap(inner, here.under(name))
         else:
             if not name or name in seen or "." in name:
                 raise here.wrong(f"`{name}` is no name: each field has its own, without a dot")
-            seen.add(name)
-            items.append((name, _node(inner, here.under(name))))
-    record = Record(tuple(items))
-    _check_references(items, place)
-    return record
+            made = name, _node(inner, here.under(name))
+        _check_reference(*made, seen, here)
+        items.append(made)
+        seen |= {name} if made[0] else set(names_of(Record((made,))))
+    return Record(tuple(items))
 
 
-def _check_references(items: list[tuple[str, Any]], place: _Place) -> None:
-    """What a field depends on must stand before it. The fields of a case may depend on those around it."""
-    names: set[str] = set()
-    for name, node in items:
-        wanted = ""
-        if isinstance(node, Bounded) and isinstance(node.extent, SizeField):
-            wanted = node.extent.name
-        elif isinstance(node, Repeat):
-            wanted = node.count_field
-        elif isinstance(node, Switch):
-            wanted = node.on
-        if wanted and wanted not in names and place.depth == 0:
-            raise place.wrong(f"`{wanted}` is no field before {name or 'the switch'}")
-        names |= {name} if name else set(names_of(Record(((name, node),))))
+def _check_reference(name: str, node: Any, before: Set[str], place: _Place) -> None:
+    """What a field depends on must stand before it."""
+    wanted = ""
+    if isinstance(node, Bounded) and isinstance(node.extent, SizeField):
+        wanted = node.extent.name
+    elif isinstance(node, Repeat):
+        wanted = node.count_field
+    elif isinstance(node, Switch):
+        wanted = node.on
+    if wanted and wanted not in before:
+        raise place.wrong(f"`{wanted}` is no field before {name or 'the switch'}")
 
 
 def _node(spec: Doc, place: _Place) -> Node:
@@ -431,7 +429,7 @@ def _var(spec: dict[str, Doc], place: _Place) -> Node:
     return Bounded(_inner(spec[name], place.under(name)), Prefixed(Digits(len(name) - 3)))
 
 
-def _switch(spec: Doc, place: _Place) -> Switch:
+def _switch(spec: Doc, place: _Place, before: Set[str]) -> Switch:
     options = dict(spec) if isinstance(spec, dict) else {}
     known: dict[str, Any] = {"on": "", "cases": {}, "client": {}, "server": {}}
     on, cases, client, server = _take(options, place, known)
@@ -441,7 +439,7 @@ def _switch(spec: Doc, place: _Place) -> Switch:
     made, otherwise = [], None
     for name, inner in chosen.items():
         here = place.under(str(name))
-        record = _record(inner, here) if inner else Record(())
+        record = _record(inner, here, before) if inner else Record(())
         if name == "default":
             otherwise = record
         else:

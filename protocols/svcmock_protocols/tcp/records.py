@@ -221,7 +221,7 @@ class Repeat(Struct, frozen=True):
             before = at
             value, at = self.node.decode(data, at, end, scope)
             values.append(value)
-            if at == before and count is None:
+            if at == before:  # a count that lies would cost nothing
                 raise LayoutError("what is repeated takes no bytes")
         return values, at
 

@@ -128,6 +128,19 @@ def test_a_header_may_go_on_at_the_end_of_what_is_there() -> None:
     assert kind.cut(b"0", 0) is None
     assert kind.cut(b"0", 0, ended=True) == Cut(1)
     assert kind.cut(b"3abc", 0) == Cut(4)
+    assert kind.cut(b"12", 0) is None
+
+
+def test_a_header_that_has_ended_is_not_waited_for() -> None:
+    kind = framing({"regex": {"header": "Length: (?P<len>[0-9]+)\r\n\r\n"}})
+    assert kind.cut(b"Length: 0\r\n\r\n", 0) == Cut(13)
+
+
+def test_a_header_without_its_length_is_no_frame() -> None:
+    kind = framing({"regex": {"header": "a|b(?P<len>[0-9]+)c"}})
+    assert kind.cut(b"b1cx", 0) == Cut(4)
+    with pytest.raises(FrameError, match="a length is a number"):
+        kind.cut(b"a", 0)
 
 
 @given(st.integers(0, len(CASES) - 1), st.integers(0, 1 << 30))
