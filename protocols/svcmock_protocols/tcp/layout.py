@@ -13,7 +13,7 @@ declaration is told with its path.
 """
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
@@ -143,7 +143,7 @@ class _Place(Struct, frozen=True):
         return Invalid(self.at, why)
 
 
-def _record(spec: list[Doc], place: _Place, around: Set[str] = frozenset()) -> Record:
+def _record(spec: list[Doc], place: _Place, around: Collection[str] = frozenset()) -> Record:
     """Fields. `around`: those before the switch of which this is a case; they stand in one record with its."""
     if not 0 < len(spec) <= MAX_FIELDS:
         raise place.wrong(f"expected 1 to {MAX_FIELDS} fields")
@@ -168,7 +168,7 @@ def _record(spec: list[Doc], place: _Place, around: Set[str] = frozenset()) -> R
     return Record(tuple(items))
 
 
-def _check_reference(name: str, node: Any, before: Set[str], place: _Place) -> None:
+def _check_reference(name: str, node: Any, before: Collection[str], place: _Place) -> None:
     """What a field depends on must stand before it."""
     wanted = ""
     if isinstance(node, Bounded) and isinstance(node.extent, SizeField):
@@ -429,7 +429,7 @@ def _var(spec: dict[str, Doc], place: _Place) -> Node:
     return Bounded(_inner(spec[name], place.under(name)), Prefixed(Digits(len(name) - 3)))
 
 
-def _switch(spec: Doc, place: _Place, before: Set[str]) -> Switch:
+def _switch(spec: Doc, place: _Place, before: Collection[str]) -> Switch:
     options = dict(spec) if isinstance(spec, dict) else {}
     known: dict[str, Any] = {"on": "", "cases": {}, "client": {}, "server": {}}
     on, cases, client, server = _take(options, place, known)

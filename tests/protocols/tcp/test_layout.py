@@ -38,7 +38,7 @@ def nested(depth: int) -> Any:
         ([{"a": {"ascii": {"len": 3, "pad": 1}}}], "fields.0.a.ascii.pad", "expected str"),
         ([{"a": {"bytes": {"len": 3, "pad": " "}}}], "fields.0.a.bytes", "unknown key `pad`"),
         ([{"a": {"ascii": {"len_field": "n"}}}], "fields.0", "no field before a"),
-        ([{"a": {"repeat": "u8", "count_field": "n"}}], "fields", "no field before a"),
+        ([{"a": {"repeat": "u8", "count_field": "n"}}], "fields.0", "no field before a"),
         ([{"switch": {"on": "n", "cases": {"1": [{"a": "u8"}]}}}], "fields.0", "no field before the switch"),
         ([{"a": [{"b": {"ascii": {"len_field": "n"}}}]}], "fields.0.a.0", "no field before b"),
         (
