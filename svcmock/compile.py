@@ -6,6 +6,8 @@ is complete without the text it came from, so it can be stored and read back.
 
 import json
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import PurePosixPath
 from typing import Literal
 
 import msgspec
@@ -14,6 +16,7 @@ from msgspec import Struct
 from svcmock.capabilities import Conversing
 from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
+from svcmock.matching.answers import Answer
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
 from svcmock.protocol import Blob, Context, Doc, Files, Invalid, Plugin, Reply, Request
@@ -50,7 +53,7 @@ def route_of(data: bytes) -> RouteDoc:
 class Compiled(Struct, frozen=True, array_like=True, gc=False):
     """One route. An exact one has a `key`; one with predicates has `match`, its demand as MessagePack.
 
-    A conversation gives one for each of its parts, `part` their number.
+    A conversation gives one for each of its parts, `part` their number. `said`: see `_said`.
     """
 
     line: int
@@ -62,6 +65,19 @@ class Compiled(Struct, frozen=True, array_like=True, gc=False):
     policy: Policy | None = None
     ignore: tuple[str, ...] = ()
     part: int = -1
+    said: bytes = b""
+
+    @property
+    def first(self) -> bool:
+        """Whether it stands for its route, of which others may be the other parts."""
+        return self.part <= 0
+
+    def answer(self, file: str, order: int) -> Answer:
+        """It as the index has it: a route of `file`, and its place among those of the service."""
+        answer = Answer(file, self.line, self.doc, self.names, self.values)
+        answer.order, answer.part = order, self.part
+        answer.policy, answer.said = self.policy, self.said
+        return answer
 
 
 class CompiledFile(Struct, frozen=True):
@@ -83,7 +99,7 @@ def compile_file(
     """The routes of a file that are right, and everything that is wrong with it."""
     routes, problems = route_docs(data, name)
     noted = _Noted(files)
-    compiler = _Compiler(plugin, context_for, noted, problems)
+    compiler = _Compiler(plugin, context_for, noted, problems, str(PurePosixPath(name).parent))
     entries = [entry for located in routes for entry in compiler.compile(located)]
     warnings = [problem for problem in problems if problem.severity == "warning"]
     return CompiledFile(entries, list(noted.used.items()), TOKEN in data, warnings), problems
@@ -110,8 +126,10 @@ class _Compiler:
         context_for: Callable[[tuple[str, ...]], Context],
         files: Files,
         problems: list[Problem],
+        folder: str,
     ) -> None:
         self._plugin = plugin
+        self._folder = folder
         self._conversing = plugin if isinstance(plugin, Conversing) else None
         self._context_for = context_for
         self._files = files
@@ -142,18 +160,19 @@ class _Compiler:
         parts: Sequence[Request] = ()
         if reply is not None and self._conversing is not None:
             parts = self._conversing.parts(request, reply, context)
+        doc = packed(located.route)
         if not parts:
-            return (self._entry(located, request, -1),)
-        return [self._entry(located, part, number) for number, part in enumerate(parts)]
+            return (self._entry(located, doc, request, -1),)
+        return [self._entry(located, doc, part, number) for number, part in enumerate(parts)]
 
-    def _entry(self, located: Located, request: Request, part: int) -> Compiled:
+    def _entry(self, located: Located, doc: bytes, request: Request, part: int) -> Compiled:
         route = located.route
         context = self._context_for(route.ignore)
         conditions = self._plugin.conditions(request, context)
         names = tuple(sorted(conditions))
         return Compiled(
             located.line,
-            packed(route),
+            doc,
             self._plugin.key(request, context),
             names,
             tuple(conditions[name] for name in names),
@@ -161,7 +180,18 @@ class _Compiler:
             route.policy,
             route.ignore,
             part,
+            self._said(route, part),
         )
+
+    def _said(self, route: RouteDoc, part: int = -1) -> bytes:
+        """A digest of all that a route answers, and when; empty where that is made for each request.
+
+        Files that it names are those of its folder. The order of names in a mapping is what clients see too.
+        """
+        if route.template:
+            return b""
+        where = b"%d %s\0" % (part, self._folder.encode())
+        return blake2b(where + packed(RouteDoc(route.respond, delay=route.delay)), digest_size=8).digest()
 
     def _request(self, located: Located) -> Request | None:
         where = located.where.under("request")
@@ -190,7 +220,8 @@ class _Compiler:
             self._wrong(located, ("match", *invalid.at), invalid.why)
         if matcher is None:
             return ()
-        return (Compiled(located.line, packed(route), match=packed(route.match), policy=route.policy),)
+        match, said = packed(route.match), self._said(route)
+        return (Compiled(located.line, packed(route), match=match, policy=route.policy, said=said),)
 
     def _reply(self, located: Located, request: Request | None) -> Reply | None:
         """The reply, where it is not made for each request; looked at for what is wrong with it."""

@@ -5,9 +5,7 @@ renders templates, and explains misses. What it makes of a route is kept on the 
 costs a look-up.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
 
 import msgspec
 from msgspec import Struct
@@ -227,8 +225,6 @@ class Responder:
         assert isinstance(group, Group)
         answers = group.answers
         last = len(answers) - 1
-        if group.alike is None:
-            group.alike = group.policy != "once" and _alike(answers)
         if group.alike:
             return answers[0], True
         turns, identity = self.turns, group.identity
@@ -377,15 +373,3 @@ class _Watched:
         data = self._files.read(blob)
         self.named = [one for one in self.named if one.path != blob.path]
         return data
-
-
-def _alike(answers: list[Answer]) -> bool:
-    """Whether all of these say the same, byte for byte, at the same time, whatever the request."""
-    said: bytes | None = None
-    for answer in answers:
-        doc = route_of(answer.doc)
-        saying = json.dumps([str(PurePosixPath(answer.file).parent), doc.respond, doc.delay]).encode()
-        if doc.template or saying != (said or saying):
-            return False
-        said = saying
-    return True

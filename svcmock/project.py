@@ -27,7 +27,6 @@ from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.config import load_graph, route_files
 from svcmock.engine import Responder
 from svcmock.files import ProjectFiles, SchemaFolder, schema_of
-from svcmock.matching.answers import Answer
 from svcmock.matching.index import Builder, Index
 from svcmock.matching.predicates import compile_match
 from svcmock.model import FILE, Graph, Problem, Service
@@ -40,7 +39,7 @@ from svcmock.turns import LocalTurns, Turns
 
 CACHE_ABOVE = 64 * 1024
 """Bytes of a route file above which its compilation is worth keeping."""
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 SETTLED_NS = 2_000_000_000
 """Age of a change from which on a file's times tell it from later ones, on any file system."""
 
@@ -413,18 +412,15 @@ class _Loader:
 
     def _add_stored(self, builder: Builder, name: str, stored: Stored) -> None:
         """Routes that are not found by key are taken into memory."""
-        first = builder.skip(stored.routes)
+        first = builder.take_places(stored.rows)
         routes = StoredRoutes(stored, name, first)
         for number, row in stored.others():
             self._add(builder, name, row, first + number)
         if stored.keys:
-            builder.add_stored(routes, stored.names)
+            builder.add_stored(routes, stored.names, stored.routes)
 
     def _add(self, builder: Builder, name: str, entry: Compiled, order: int | None = None) -> None:
-        answer = Answer(name, entry.line, entry.doc, entry.names, entry.values)
-        answer.order = builder.skip(1) if order is None else order
-        answer.policy = entry.policy
-        answer.part = entry.part
+        answer = entry.answer(name, builder.take_places(1) if order is None else order)
         if entry.key:
             own = self.context_for(entry.ignore) if entry.ignore else None
             builder.add_exact(entry.key, answer, own)

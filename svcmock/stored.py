@@ -38,8 +38,12 @@ MAX_ROUTES = _ROW - 1
 
 
 class Rows(Struct, frozen=True, array_like=True):
-    """Some routes of a file, compiled and in order. `keys`: of each, empty for one that is not found by it."""
+    """Some routes of a file, compiled and in order. `keys`: of each, empty for one that is not found by it.
 
+    `routes`: how many are found by key, conversations counted once for all their parts.
+    """
+
+    routes: int
     data: bytes
     sizes: bytes
     checks: bytes
@@ -72,16 +76,19 @@ class _Contents(Struct, frozen=True, array_like=True):
     slots: memoryview
     others: list[int]
     names: list[tuple[str, ...]]
+    routes: int
 
 
 def rows_of(entries: Sequence[Compiled]) -> Rows:
     """Routes as they are stored. Those with noise of their own or predicates are not found by their key."""
     data = [msgspec.msgpack.encode(entry) for entry in entries]
+    keys = [b"" if entry.ignore else entry.key for entry in entries]
     return Rows(
+        sum(entry.first and key != b"" for entry, key in zip(entries, keys, strict=True)),
         b"".join(data),
         array("I", map(len, data)).tobytes(),
         array("Q", map(_check, data)).tobytes(),
-        [b"" if entry.ignore else entry.key for entry in entries],
+        keys,
         list({entry.names: None for entry in entries}),
     )
 
@@ -96,6 +103,7 @@ class Writer:
         self._checks = array("Q")
         self._keys: list[bytes] = []
         self._names: dict[tuple[str, ...], None] = {}
+        self._routes = 0
 
     def add(self, rows: Rows) -> None:
         """More routes. Raises OSError when the disk is full."""
@@ -106,6 +114,7 @@ class Writer:
         self._checks.frombytes(rows.checks)
         self._keys += rows.keys
         self._names.update(dict.fromkeys(rows.names))
+        self._routes += rows.routes
 
     def finish(self, about: About) -> None:
         """Write what makes the file complete, its header last."""
@@ -129,6 +138,7 @@ class Writer:
                 memoryview(_slots(keys[plain[start]] for start in starts)),
                 [number for number, key in enumerate(keys) if not key],
                 list(self._names),
+                self._routes,
             )
         )
         _write(self._file, contents)
@@ -181,7 +191,8 @@ class Stored:
         self._slots = contents.slots.cast("Q")
         self._others = contents.others
         self._size = os.fstat(file).st_size
-        self.routes = len(self._ends)
+        self.rows = len(self._ends)
+        self.routes = contents.routes
         self.keys = len(self._starts)
         self.damaged = False
 
@@ -305,8 +316,4 @@ class StoredRoutes:
 
     def answer(self, number: int, row: Compiled) -> Answer:
         """A route of the file as the index has it."""
-        answer = Answer(self._file, row.line, row.doc, row.names, row.values)
-        answer.order = self._first + number
-        answer.policy = row.policy
-        answer.part = row.part
-        return answer
+        return row.answer(self._file, self._first + number)

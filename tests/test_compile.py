@@ -103,3 +103,21 @@ def test_equal_mappings_are_packed_alike_and_values_of_other_types_not() -> None
     for big in (1, 10**30):
         assert packed({"a": big, "b": 2}) == packed({"b": 2, "a": big})
     assert len({packed({"a": value}) for value in (1, True, "1", 1.5)}) == 4
+
+
+def test_routes_that_answer_the_same_are_told_by_what_clients_would_see() -> None:
+    def said(text: str, name: str = "a/r.yaml") -> bytes:
+        (entry,) = compiled(text, name)[0].entries
+        return entry.said
+
+    plain = "request: {path: /a}\nrespond: {json: {a: 1, b: 2}}\n"
+    assert said(plain) == said(f"name: other\n{plain}") == said(plain.replace("/a", "/b")) != b""
+    assert said(plain) == said("match: {path: {prefix: /}}\nrespond: {json: {a: 1, b: 2}}\n")
+    others = {
+        said(plain.replace("a: 1, b: 2", "b: 2, a: 1")),
+        said(plain.replace("1", "true")),
+        said(f"delay: 1s\n{plain}"),
+        said(plain, "b/r.yaml"),
+    }
+    assert len(others | {said(plain)}) == 5
+    assert said(f"template: true\n{plain}") == b""

@@ -78,12 +78,13 @@ def test_answers_that_are_all_alike_need_no_turns(tmp_path: Path, policy: str) -
         {"request": {"path": "/"}, "respond": {"status": 200, "json": 1}},
         {"request": {"path": "/"}, "respond": {"status": 200}, "template": True},
         route(200, policy="once"),
+        {"request": {"path": "/"}, "respond": {"status": 200, "json": {"b": 2, "a": 1}}},
     ],
 )
 def test_answers_that_differ_in_anything_take_turns(tmp_path: Path, other: Any) -> None:
     first: Any = {"request": {"path": "/"}, "respond": {"status": 200}}
     if "json" in other["respond"]:
-        first["respond"]["json"] = True
+        first["respond"]["json"] = True if other["respond"]["json"] == 1 else {"a": 1, "b": 2}
     decision = responder(tmp_path, first, other).decide(request("/"))
     assert decision is not None
     assert not decision.fixed

@@ -61,7 +61,7 @@ def stored(root: Path, name: str = "run.yaml") -> tuple[Result, Stored]:
 
 
 def entries(opened: Stored) -> list[Compiled]:
-    return [opened.row(number) for number in range(opened.routes)]
+    return [opened.row(number) for number in range(opened.rows)]
 
 
 @given(

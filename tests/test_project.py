@@ -19,10 +19,14 @@ from svcmock import project as project_module
 from svcmock.cache import SEAL
 from svcmock.compile import CompiledFile
 from svcmock.engine import Unservable
+from svcmock.matching.answers import Answer
 from svcmock.matching.index import Index
+from svcmock.matching.recall import ROUTE_BYTES
 from svcmock.project import CACHE_ABOVE, SETTLED_NS, Loaded, Loader, load
 from svcmock.recording import load_or_create_key
 from svcmock.yamlout import emit
+from svcmock_protocols.postgres import plugin as postgres
+from svcmock_protocols.postgres.messages import Request as Select
 from tests.routes import PLUGINS, project, request, responder
 
 PADDING = "x" * (CACHE_ABOVE + 1)
@@ -253,6 +257,19 @@ def said(loaded: Loaded, path: str, headers: str = "") -> tuple[str, bytes] | No
     assert not loaded.errors, loaded.problems
     decision = loaded.responders["shop"].decide(request(path, headers=headers))
     return None if decision is None else (decision.outcome.route or "", decision.reply.body)
+
+
+@pytest.mark.usefixtures("on_disk")
+@pytest.mark.parametrize("headers", [(), (("X-A", "1"),)])
+def test_of_many_recordings_that_answer_the_same_one_is_kept(tmp_path: Path, headers: Any) -> None:
+    """What is recorded again and again must not push out of memory what else is asked for."""
+    texts = [recorded(1, "/a", "same", headers) * 40, recorded(1, "/b", "same", headers) + recorded(2, "/b")]
+    index = load(stored_project(tmp_path, *texts), PLUGINS).responders["shop"].index
+    assert index.stored is not None
+    found = {path: index.find(request(path, headers="X-A: 1")) for path in ("/a", "/b")}
+    assert isinstance(found["/a"], Answer)
+    assert isinstance(found["/b"], Answer) is bool(headers), "a route that demands more comes first"
+    assert index.stored.size < 5 * ROUTE_BYTES
 
 
 @pytest.mark.usefixtures("on_disk")
@@ -526,3 +543,36 @@ def test_an_index_that_is_replaced_is_freed_without_a_search_for_cycles(
         assert said(loaded, "/u/1") is not None
     finally:
         gc.enable()
+
+
+SELECTS = """\
+---
+request: {sql: "SELECT name FROM users WHERE id = $1", params: ["1"]}
+respond: {columns: [name], rows: [[Ann]]}
+...
+---
+request: {sql: "SELECT name FROM users WHERE id = $1", params: ["2"]}
+respond: {columns: [name], rows: [[Bo]]}
+...
+"""
+
+
+@pytest.mark.parametrize("above", [1, 10**9], ids=["on disk", "in memory"])
+def test_a_route_that_is_answered_in_parts_is_one_route(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: int
+) -> None:
+    """A statement is described before it is executed, and a route of it answers both."""
+    monkeypatch.setattr(project_module, "PARALLEL_ABOVE", above)
+    project(tmp_path, text=SELECTS)
+    graph = "version: 1\nservices:\n  shop: {listen: 0, protocol: postgres, routes: routes/}\n"
+    (tmp_path / "svcmock.yaml").write_text(graph)
+    served = load(tmp_path, {"postgres": postgres}).responders["shop"]
+    assert served.index.size == 2
+    select = Select("SELECT name FROM users WHERE id = $1", ("3",))
+    explanation = served.explain(select, 1)
+    assert [(stage.stage, stage.routes_in, stage.routes_out) for stage in explanation.funnel] == [
+        ("address", 2, 2),
+        ("params", 2, 0),
+    ]
+    assert {near.route for near in explanation.nearest} == {"routes/shop.yaml:2", "routes/shop.yaml:6"}
+    assert all([one.at for one in near.failed] == ["params.0"] for near in explanation.nearest)

@@ -87,7 +87,7 @@ def test_what_was_written_is_found_as_in_a_list(
     keys = {entry.key for _, entry in plain}
     for key in keys | strange:
         assert find(stored, key) == [(number, entry) for number, entry in plain if entry.key == key]
-    assert stored.routes == len(entries)
+    assert stored.rows == len(entries)
     assert [stored.key(place) for place in range(stored.keys)] == sorted(keys)
     assert list(stored.several()) == sorted(key for key in keys if sum(e.key == key for _, e in plain) > 1)
     assert list(stored.others()) == [

@@ -15,10 +15,18 @@ from svcmock.model import Policy
 class Answer:
     """One route as the index holds it. `doc` is its RouteDoc as MessagePack, decoded when first needed."""
 
-    __slots__ = ("decision", "doc", "file", "line", "matcher", "names", "order", "part", "policy", "values")
+    __slots__ = (
+        *("decision", "doc", "file", "line", "matcher", "names"),
+        *("order", "part", "policy", "said", "values"),
+    )
 
     def __init__(
-        self, file: str, line: int, doc: bytes, names: tuple[str, ...] = (), values: tuple[bytes, ...] = ()
+        self,
+        file: str,
+        line: int,
+        doc: bytes,
+        names: tuple[str, ...] = (),
+        values: tuple[bytes, ...] = (),
     ) -> None:
         self.file = file
         self.line = line
@@ -32,6 +40,8 @@ class Answer:
         self.matcher: Matcher | None = None
         self.policy: Policy | None = None
         """Its own, where it says one."""
+        self.said = b""
+        """Equal for those that answer the same, whatever the request; empty where that is not known."""
         self.decision: Any = None
         """What the engine made of it; kept here so that a second hit finds it without a look-up."""
 
@@ -49,8 +59,9 @@ class Group:
     def __init__(self, answers: list[Answer], policy: Policy, key: bytes, service: str = "") -> None:
         self.answers = answers
         self.policy = policy
-        self.alike: bool | None = None
-        """Whether all answers say the same, so that turns make no difference; None until somebody asked."""
+        said = answers[0].said
+        self.alike = policy != "once" and bool(said) and all(answer.said == said for answer in answers)
+        """Whether all answers say the same, so that turns make no difference."""
         digest = blake2b(key, digest_size=16, key=service.encode(), person=policy.encode())
         for answer in answers:
             digest.update(answer.doc)

@@ -67,7 +67,7 @@ def explain(
     word.
     """
     search = _Search(index, asked, demand)
-    weighed = sorted(search.run(), key=lambda candidate: candidate.cost)
+    weighed = _once_each(sorted(search.run(), key=lambda candidate: candidate.cost))
     best = weighed[:MAX_NEAREST]
     return msgspec.structs.replace(
         head,
@@ -75,6 +75,14 @@ def explain(
         nearest=tuple(_near(index, candidate, asked, read, tell) for candidate in best),
         hints=hints + _hints(best),
     )
+
+
+def _once_each(weighed: list[Weighed]) -> list[Weighed]:
+    """Of a route whose parts are answered for themselves, the part that comes nearest."""
+    seen: dict[tuple[str, int], Weighed] = {}
+    for candidate in weighed:
+        seen.setdefault((candidate.answer.file, candidate.answer.line), candidate)
+    return list(seen.values())
 
 
 class _Search:
@@ -216,7 +224,9 @@ def _hints(best: list[Weighed]) -> tuple[str, ...]:
 def _funnel(index: Index, request: Request, weighed: list[Weighed]) -> tuple[Stage, ...]:
     """How the routes thin out: all, those of the address, then one stage for each part that fails."""
     here = [candidate for candidate in weighed if candidate.here]
-    known = max(len(here), count_keys(index.sorted_keys(), index.plugin.address(request)))
+    # a route has several keys where its parts are answered for themselves
+    keys = min(index.size, count_keys(index.sorted_keys(), index.plugin.address(request)))
+    known = max(len(here), keys)
     stages = [Stage("address", index.size, known)]
     if known > len(here):
         stages.append(Stage("nearest", known, len(here)))

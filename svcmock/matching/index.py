@@ -11,7 +11,7 @@ are one `Group`, answered by policy.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
@@ -60,6 +60,7 @@ class Index:
         self.turns: set[bytes] = set()
         """The identity of every group in memory."""
         self.size = 0
+        """Routes: a conversation is one, however many parts of it are answered for themselves."""
 
     def find(self, request: Request) -> Found | None:
         """The answer, or answers in turn, for `request`; None is a miss. Raises Damaged."""
@@ -166,10 +167,11 @@ class Builder:
         self._contexts: dict[Noise, Context] = {}
         self._stored: list[Routes[Answer]] = []
         self._matched: dict[bytes, list[Answer]] = {}
-        self._templates: list[Answer] = []
+        self._places = 0
 
     def add_exact(self, key: bytes, answer: Answer, own: Context | None = None) -> None:
         """A route decided by its exact key; `own` is its context when it declares noise of its own."""
+        self.index.size += answer.part <= 0
         answer.names = self._names.setdefault(answer.names, answer.names)
         table = self._plain
         if own is not None:
@@ -186,24 +188,26 @@ class Builder:
 
     def add_matched(self, identity: bytes, answer: Answer) -> None:
         """A route decided by predicates; `identity` is equal for routes that demand the same."""
+        self.index.size += 1
         self._matched.setdefault(identity, []).append(answer)
 
-    def add_stored(self, routes: Routes[Answer], names: Iterable[tuple[str, ...]]) -> None:
+    def add_stored(self, routes: Routes[Answer], names: Iterable[tuple[str, ...]], size: int) -> None:
         """Exact routes that stay where they are, decided by the service's noise; `names`: their conditions."""
         self._stored.append(routes)
         self._names.update({one: one for one in names})
+        self.index.size += size
 
-    def skip(self, routes: int) -> int:
-        """Take so many places in the order of routes; gives the first."""
-        first = self.index.size
-        self.index.size += routes
+    def take_places(self, places: int) -> int:
+        """The first of so many places in the order of routes, and of the parts of conversations."""
+        first = self._places
+        self._places += places
         return first
 
     def build(self) -> Index:
         index = self.index
         settle = partial(_settled, self._policy, self._service)
         if self._stored:
-            index.stored = Recall(self._stored, settle)
+            index.stored = Recall(self._stored, partial(_recalled, settle), _answers)
             for key, value in self._plain.items():
                 here = value if isinstance(value, list) else [value]
                 self._plain[key] = sorted([*here, *index.stored.read(key)], key=lambda answer: answer.order)
@@ -255,6 +259,26 @@ def _settled(policy: Policy, service: str, key: bytes, answers: list[Answer]) ->
         }
         shapes.by_names.append((names, groups))
     return shapes
+
+
+def _recalled(settle: Callable[[bytes, list[Answer]], Slot], key: bytes, answers: list[Answer]) -> Slot:
+    """The same of routes that are forgotten again: of many that answer the same, one is enough to remember."""
+    slot = settle(key, answers)
+    if isinstance(slot, Shapes):
+        for _, by_values in slot.by_names:
+            by_values.update({values: _first_alike(found) for values, found in by_values.items()})
+        return slot
+    return _first_alike(slot)
+
+
+def _first_alike(found: Found) -> Found:
+    return found.answers[0] if isinstance(found, Group) and found.alike else found
+
+
+def _answers(slot: Slot) -> Iterator[Answer]:
+    """The routes that a slot holds."""
+    for found in slot.found() if isinstance(slot, Shapes) else (slot,):
+        yield from (found,) if isinstance(found, Answer) else found.answers
 
 
 def _group(answers: list[Answer], key: bytes, policy: Policy, service: str) -> Found:

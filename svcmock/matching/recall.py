@@ -5,7 +5,7 @@ was read stays for the next request, with the reply that was made of it, as far 
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from heapq import merge
 from itertools import groupby, islice
@@ -56,24 +56,28 @@ def digest_of(key: bytes) -> int:
 
 
 class Recall(Generic[Route, Slot]):
-    """The routes of several files by key. `settle` makes of those with one key what answers.
+    """The routes of several files by key.
 
-    What was asked for is kept in two generations of half the size: when the young one is full it becomes the
-    old one, and the old one is forgotten but for what is asked for again.
+    `settle` makes of those with one key what answers; `held`: those of them that this holds on to. What was
+    asked for is kept in two generations of half the size: when the young one is full it becomes the old one,
+    and the old one is forgotten but for what is asked for again.
     """
 
     def __init__(
         self,
         files: Sequence[Routes[Route]],
         settle: Callable[[bytes, list[Route]], Slot],
+        held: Callable[[Slot], Iterable[Route]],
         most: int = KEPT_BYTES,
     ) -> None:
         self.files = files
         self._settle = settle
+        self._held = held
         self._most = most // 2
         self._young: dict[bytes, tuple[Slot, int]] = {}
         self._old: dict[bytes, tuple[Slot, int]] = {}
-        self._size = 0
+        self.size = 0
+        """About how many bytes the young generation takes."""
 
     def find(self, key: bytes) -> Slot | None:
         """What answers this key; None if no route has it. Raises Damaged."""
@@ -85,12 +89,13 @@ class Recall(Generic[Route, Slot]):
             routes = self.read(key)
             if not routes:
                 return None
-            size = len(key) + sum(DOC_COPIES * len(route.doc) + ROUTE_BYTES for route in routes)
-            known = self._settle(key, routes), size
+            slot = self._settle(key, routes)
+            size = len(key) + sum(DOC_COPIES * len(route.doc) + ROUTE_BYTES for route in self._held(slot))
+            known = slot, size
         self._young[key] = known
-        self._size += known[1]
-        if self._size > self._most:
-            self._old, self._young, self._size = self._young, {}, 0
+        self.size += known[1]
+        if self.size > self._most:
+            self._old, self._young, self.size = self._young, {}, 0
         return known[0]
 
     def read(self, key: bytes) -> list[Route]:

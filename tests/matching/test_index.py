@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from svcmock.compile import Compiled, compile_file, unpacked
 from svcmock.matching import index as index_module
-from svcmock.matching.answers import Answer, Found, Group
+from svcmock.matching.answers import Found, Group
 from svcmock.matching.index import Builder, Index, Split, equality_key
 from svcmock.matching.predicates import compile_match
 from svcmock.matching.recall import count_keys, near_keys
@@ -53,9 +54,7 @@ def build(docs: list[Any], policy: Policy = "sequence") -> Index:
 def _add(
     builder: Builder, place: int, entry: Compiled, context_for: Callable[[tuple[str, ...]], Context]
 ) -> None:
-    answer = Answer("r.json", place, entry.doc, entry.names, entry.values)
-    answer.order = builder.skip(1)
-    answer.policy = entry.policy
+    answer = msgspec.structs.replace(entry, line=place).answer("r.json", builder.take_places(1))
     if entry.key:
         own = context_for(entry.ignore) if entry.ignore else None
         builder.add_exact(entry.key, answer, own)

@@ -38,7 +38,7 @@ class File:
 
 def recall(*files: File, routes: int = 100) -> Recall[Route, list[Route]]:
     """Keeps about so many small routes."""
-    return Recall(files, lambda _, found: found, most=routes * (ROUTE_BYTES + 1))
+    return Recall(files, lambda _, found: found, lambda found: found, most=routes * (ROUTE_BYTES + 1))
 
 
 def test_routes_of_all_files_answer_together_in_their_order() -> None:
