@@ -36,21 +36,17 @@ class Fetch(Struct, frozen=True):
 
 def declared(sql: str) -> str | None:
     """The name of the cursor that a statement declares."""
-    found = _DECLARE.match(normalise(sql)) if _begins(sql, "DECLARE") else None
+    found = _DECLARE.match(normalise(sql))
     return identifier(found[1]) if found else None
 
 
 def fetched(sql: str) -> Fetch | None:
     """What a statement takes from a cursor; None if it takes nothing, or does more than go forward."""
-    found = _FETCH.fullmatch(normalise(sql)) if _begins(sql, "FETCH") else None
+    found = _FETCH.fullmatch(normalise(sql))
     if found is None:
         return None
     count = None if (found[1] or "").upper() == "ALL" else int(found[1] or 1)
     return Fetch(identifier(found[2]), count)
-
-
-def _begins(sql: str, word: str) -> bool:
-    return word in sql[:200].upper()
 
 
 def _holds(sql: str) -> bool:
@@ -106,8 +102,11 @@ class Cursors:
 
     def closed(self, sql: str) -> None:
         """A statement was carried out."""
-        found = _CLOSE.fullmatch(normalise(sql)) if _begins(sql, "CLOSE") else None
-        if found and found[1].upper() == "ALL":
+        if not self._open:
+            return
+        plain = normalise(sql)
+        found = _CLOSE.fullmatch(plain)
+        if plain.upper() in ("CLOSE ALL", "DISCARD ALL"):
             self._open.clear()
         elif found:
             self._open.pop(identifier(found[1]), None)
@@ -157,8 +156,9 @@ class Watching:
             for result in run.results:
                 cursor.columns = result.columns or cursor.columns
                 cursor.rows.extend(result.rows)
-            cursor.run.size += run.size
             cursor.run.why = cursor.run.why or run.why
+            if not cursor.run.fits(run.size):
+                cursor.rows = []
             return False
         for name, seen in tuple(self._open.items()):
             if seen.run is run:

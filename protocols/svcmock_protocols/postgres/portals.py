@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from svcmock.protocol import Outs, ProtocolError
 from svcmock_protocols.postgres import codec
-from svcmock_protocols.postgres.cells import data_rows
+from svcmock_protocols.postgres.cells import data_rows, read
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Said, failed, said
-from svcmock_protocols.postgres.sql import statements
+from svcmock_protocols.postgres.sql import parameters, statements
 
 MAX_NAMED: Final = 10_000
 """Prepared statements, and portals, of a connection."""
@@ -27,7 +27,6 @@ MAX_SQL: Final = 4 << 20
 """Characters of a statement, or of several in one query: they are looked through while all others wait."""
 TEXT: Final = 25
 """The oid of `text`: what a parameter is taken for of which nothing is known."""
-_PLACEHOLDER = re.compile(r"\$([0-9]{1,5})")
 _COUNT = re.compile(r"(SELECT|FETCH|MOVE) [0-9]+\Z")
 
 
@@ -54,12 +53,39 @@ class Statement(Struct):
             ]
         )
 
+    def untold(self, bound: codec.Bind) -> bool:
+        """Whether binary values come whose types nobody has said, as nobody has asked for them yet.
+
+        asyncpg, if it keeps no statements, prepares one again right before it binds it, and goes by what it was
+        told before.
+        """
+        types = self.types_for(len(bound.values))
+        return not self.asked and any(
+            not oid and codec.form_of(bound.formats, number) for number, oid in enumerate(types)
+        )
+
+    def request(self, bound: codec.Bind) -> Request:
+        """That it is run with these values."""
+        binary = [codec.form_of(bound.formats, number) for number in range(len(bound.values))]
+        known = zip(self.types_for(len(binary)), binary, strict=True)
+        types = tuple([oid or (TEXT if form else 0) for oid, form in known])
+        params = [
+            read(value, oid, binary=form, exact=False)
+            for value, oid, form in zip(bound.values, types, binary, strict=True)
+        ]
+        return Request(self.sql, tuple(params), types)
+
     def described(self) -> tuple[int, ...]:
         """The types of its parameters."""
         known = self.told.types if self.told is not None and self.told.types is not None else ()
-        numbers = [int(found) for found in _PLACEHOLDER.findall(self.sql)] if not known else []
-        count = min(max([len(self.types), len(known), *numbers]), codec.MAX_PARAMETERS)
+        named = 0 if known else parameters(self.sql) or 0
+        count = min(max(len(self.types), len(known), named), codec.MAX_PARAMETERS)
         return tuple([oid or TEXT for oid in self.types_for(count)])
+
+    def takes(self, count: int) -> bool:
+        """Whether it can be run with so many parameters, as far as its text says."""
+        named = parameters(self.sql)
+        return named is None or count == max(named, len(self.types))
 
     def columns(self, own: Reply | None) -> tuple[Column, ...] | None:
         """Those of its result; `own`: what the session itself would answer."""
@@ -83,6 +109,14 @@ class Portal(Struct):
     def size(self) -> int:
         """Bytes of its parameters, roughly."""
         return sum(len(one) for one in self.request.params if isinstance(one, str))
+
+    def answered(self, reply: Reply) -> None:
+        """This is its reply, unless it was bound with formats for another number of columns."""
+        self.reply = reply
+        columns = None if self.result is None else self.result.columns
+        if columns is not None and len(self.wanted) not in (0, 1, len(columns)):
+            counts = f"{len(self.wanted)} result formats but query has {len(columns)} columns"
+            self.reply = failed("08P01", f"bind message has {counts}")
 
     @property
     def result(self) -> Result | None:

@@ -28,7 +28,7 @@ from svcmock.protocol import (
 )
 from svcmock_protocols.postgres import codec, messages
 from svcmock_protocols.postgres.asking import Asking, Then
-from svcmock_protocols.postgres.cells import Unfit, read
+from svcmock_protocols.postgres.cells import Unfit
 from svcmock_protocols.postgres.channels import Channels
 from svcmock_protocols.postgres.commands import command, copy_binary, copy_width, is_copy_in, notified
 from svcmock_protocols.postgres.cursors import Cursors
@@ -54,6 +54,7 @@ from svcmock_protocols.postgres.standing import ABORTED, Standing
 MAX_RESTING: Final = 100
 """Prepared statements of a connection whose requests may be remembered by their bytes."""
 
+_COUNTS: Final = 'bind message supplies %d parameters, but prepared statement "%s" requires %d'
 _CANCELED: Final = failed("57014", "canceling statement due to user request")
 
 
@@ -177,6 +178,7 @@ class PostgresSession:
         return outs
 
     def _message(self, kind: bytes, body: bytes) -> Outs:
+        """Deal with one. Raises ProtocolError where nothing that follows could be understood."""
         if kind == b"X":
             self._over = True
             return (Close(),)
@@ -188,7 +190,11 @@ class PostgresSession:
         act = self._acts.get(kind)
         if act is None:
             raise ProtocolError(f"invalid frontend message type {kind[0]}")
-        return act(self, body)
+        try:
+            return act(self, body)
+        except ProtocolError as error:  # in the message: the next one begins where it says
+            failure = said("08P01", str(error))
+            return self._refuse(failure) if kind == b"Q" else self._fail(failure)
 
     def _fail(self, failure: Said) -> Outs:
         """Of the extended protocol: nothing more is done until Sync."""
@@ -236,15 +242,15 @@ class PostgresSession:
         if len(self._portals) >= MAX_NAMED or full(len(body), self._statements, self._portals):
             return self._fail(said("54000", f"more than {MAX_NAMED} portals, or {MAX_KEPT} bytes in them"))
         count = len(bound.values)
-        types = statement.types_for(count)
-        params = tuple(
-            [
-                read(value, oid, binary=codec.form_of(bound.formats, number), exact=False)
-                for number, (value, oid) in enumerate(zip(bound.values, types, strict=True))
-            ]
-        )
-        request = messages.Request(statement.sql, params, types)
-        self._portals[bound.portal] = Portal(request, bound.wanted)
+        if not statement.takes(count):
+            return self._fail(said("08P01", _COUNTS % (count, bound.statement, len(statement.described()))))
+        open_ = partial(self._open, statement, bound)
+        if statement.untold(bound):
+            return self._asking.learn(statement, open_, self._refused(bound.statement))
+        return open_()
+
+    def _open(self, statement: Statement, bound: codec.Bind) -> Outs:
+        self._portals[bound.portal] = Portal(statement.request(bound), bound.wanted)
         return (Send(codec.frame(b"2")),)
 
     def _describe(self, body: bytes) -> Outs:
@@ -282,7 +288,7 @@ class PostgresSession:
         """Have the portal's reply, then go on. What is copied in comes first, once it is `running`."""
 
         def answered(reply: Reply) -> Outs:
-            portal.reply = reply
+            portal.answered(reply)
             return then()
 
         if portal.reply is not None:
@@ -297,6 +303,8 @@ class PostgresSession:
         portal = self._portals.get(name)
         if portal is None:
             return self._fail(no_portal(name))
+        if portal.done and portal.result is not None and portal.result.columns is None:
+            return self._fail(said("55000", f'portal "{name}" cannot be run'))
         return self._fetch(portal, partial(self._run, portal, limit), running=True)
 
     def _run(self, portal: Portal, limit: int) -> Outs:
@@ -340,9 +348,7 @@ class PostgresSession:
         return ()
 
     def _call(self, _body: bytes) -> Outs:
-        self._standing.fail()
-        failure = said("0A000", "svcmock does not serve calls of functions by their oid")
-        return (Send(codec.saying(b"E", failure)), *self._ready())
+        return self._refuse(said("0A000", "svcmock does not serve calls of functions by their oid"))
 
     # --- the simple protocol ---
 
@@ -351,7 +357,7 @@ class PostgresSession:
         self._statements.pop("", None)
         self._portals.pop("", None)
         if len(sql) > MAX_SQL:
-            return (*self._tell(messages.Reply(failure=too_long(sql)), ()), *self._ready())
+            return self._refuse(too_long(sql))
         parts = statements(sql)
         if not parts:
             return (Send(codec.complete("")), *self._ready())
@@ -362,6 +368,11 @@ class PostgresSession:
             return self._each(parts, 0) if reply is None else (*self._tell(reply, parts), *self._ready())
 
         return self._asking.perhaps(messages.Request(sql), whole)
+
+    def _refuse(self, failure: Said) -> Outs:
+        """Of the simple protocol: the whole query fails."""
+        self._standing.fail()
+        return (Send(codec.saying(b"E", failure)), *self._ready())
 
     def _each(self, parts: Sequence[str], at: int) -> Outs:
         """Statement by statement, from this one on."""

@@ -17,6 +17,8 @@ from typing import TypeVar
 MAX_SHORT = 8 * 1024
 """Texts up to here are remembered by the thousand, of longer ones the last few: one request asks often."""
 _SHORT_CACHE, _LONG_CACHE = 2048, 4
+MAX_DIGITS = 5
+"""Of the number of a parameter: there are 65,535 at most."""
 
 _Found = TypeVar("_Found")
 
@@ -201,6 +203,24 @@ def first_words(sql: str, n: int = 2) -> tuple[str, ...]:
         elif kind not in {"space", "hint"} and (found or sql[start] not in "(;"):
             break
     return tuple(found)
+
+
+_OWN_PARAMETERS = frozenset(["CREATE", "ALTER", "PREPARE"])
+
+
+@_remembered
+def parameters(sql: str) -> int | None:
+    """How many parameters a statement has: the highest `$n`. None where `$1` may be that of what it creates."""
+    if "$" not in sql:
+        return 0
+    if not _OWN_PARAMETERS.isdisjoint(first_words(sql, 1)):
+        return None
+    named = [
+        int(sql[start + 1 : end])
+        for kind, start, end in _tokens(sql)
+        if kind == "parameter" and end - start < 7
+    ]
+    return max(named, default=0)
 
 
 def masked(sql: str) -> tuple[str, list[str]]:

@@ -7,14 +7,18 @@ recorder leaves such a statement out if the server answered what the mock would.
                  ▲            │        ROLLBACK TO a savepoint ──▶ T
                  └─ROLLBACK TO┘        in E anything else fails with 25P02
 
-What a transaction did to settings and channels counts when it ends (SET and LISTEN in the manual).
+What a transaction did to settings and channels counts when it ends (SET and LISTEN in the manual), and what it
+did since a savepoint is taken back with that.
 """
 
 from collections.abc import Hashable, Mapping
 from typing import Final, Literal, TypeAlias
 
+from msgspec import Struct
+
 from svcmock_protocols.postgres.commands import Command, command
 from svcmock_protocols.postgres.messages import Column, Reply, Result, Said, failed, said
+from svcmock_protocols.postgres.settings import UNREPORTED, shown, spelled
 
 MAX_SAVEPOINTS: Final = 10_000
 """Savepoints of a transaction that are told apart."""
@@ -26,18 +30,6 @@ MAX_PENDING: Final = 10_000
 Effect: TypeAlias = tuple[Literal["listen", "unlisten", "notify"], str, str]
 """What happens to a channel, and with what payload."""
 
-_SPELLED: Final = {"timezone": "TimeZone", "datestyle": "DateStyle", "intervalstyle": "IntervalStyle"}
-"""Names that the server does not spell in lower case."""
-_STYLES: Final = {"iso", "sql", "postgres", "german"}
-_FIXED: Final = {
-    "transaction_isolation": "read committed",
-    "default_transaction_isolation": "read committed",
-    "transaction_read_only": "off",
-    "max_identifier_length": "63",
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-}
-"""What SHOW says of settings that are not reported, as a new server has them."""
 _IN_TRANSACTION: Final = {
     "savepoint": "SAVEPOINT",
     "release": "RELEASE SAVEPOINT",
@@ -49,18 +41,28 @@ ABORTED: Final = said(
 )
 
 
+class _Savepoint(Struct, frozen=True):
+    """How things stood when it was made."""
+
+    name: str
+    settings: Mapping[str, str]
+    local: Mapping[str, str | None]
+    pending: int
+
+
 class Standing:
-    """Of one session."""
+    """Of one session. Settings are made anew when they change: what was before can be gone back to."""
 
     def __init__(self, parameters: Mapping[str, str]) -> None:
         """`parameters`: those that the server reports when a client has logged in."""
         self.status = "I"
-        self.savepoints: list[str] = []
+        self._savepoints: list[_Savepoint] = []
         self._told = dict(parameters)
         self._first = dict(parameters)
-        self._settings = dict(parameters)
-        self._before: dict[str, str] | None = None
-        self._local: dict[str, str | None] = {}
+        self._settings: Mapping[str, str] = self._first
+        self._before: Mapping[str, str] | None = None
+        self._local: Mapping[str, str | None] = {}
+        """What SET LOCAL has hidden; None: there was nothing."""
         self._pending: list[Effect] = []
 
     # --- what it says ---
@@ -89,8 +91,10 @@ class Standing:
             case "savepoint" | "release" | "rollback to" if not inside:
                 words = _IN_TRANSACTION[known.kind]
                 return failed("25P01", f"{words} can only be used in transaction blocks")
-            case "release" | "rollback to" if known.name not in self.savepoints:
+            case "release" | "rollback to" if self._savepoint(known.name) is None:
                 return failed("3B001", f'savepoint "{known.name}" does not exist')
+            case "discard" if inside and known.name == "all":
+                return failed("25001", "DISCARD ALL cannot run inside a transaction block")
             case "show":
                 return self._show(known.name)
             case "unlock":
@@ -99,11 +103,11 @@ class Standing:
         return _done(known.tag)
 
     def _show(self, name: str) -> Reply | None:
-        spelled = _SPELLED.get(name, name)
-        value = self._settings.get(spelled, _FIXED.get(spelled))
+        name = spelled(name)
+        value = self._settings.get(name, UNREPORTED.get(name))
         if value is None:
             return None
-        return Reply((Result((Column(spelled, 25),), ((value,),), "SHOW"),))
+        return Reply((Result((Column(name, 25),), ((value,),), "SHOW"),))
 
     # --- what happens to it ---
 
@@ -125,7 +129,7 @@ class Standing:
     def assume(self, name: str, value: str) -> None:
         """The server says that a parameter has this value now."""
         if len(self._settings) < MAX_SETTINGS or name in self._settings:
-            self._settings[name] = value
+            self._settings = {**self._settings, name: value}
             self._told.setdefault(name, "")
 
     def reports(self) -> list[tuple[str, str]]:
@@ -152,17 +156,17 @@ class Standing:
     def _follow(self, known: Command, tag: str) -> None:
         match known.kind:
             case "begin" if self.status == "I":
-                self.status, self._before = "T", dict(self._settings)
+                self.status, self._before = "T", self._settings
             case "commit" | "rollback":
                 self._end(kept=known.kind == "commit" and tag != "ROLLBACK", chain=bool(known.value))
             case "savepoint":
-                if len(self.savepoints) < MAX_SAVEPOINTS:
-                    self.savepoints.append(known.name)
-            case "release":
-                self._unwind(known.name, keep=False)
-            case "rollback to":
-                self._unwind(known.name, keep=True)
-                self.status = "T"
+                if len(self._savepoints) < MAX_SAVEPOINTS:
+                    now = _Savepoint(known.name, self._settings, self._local, len(self._pending))
+                    self._savepoints.append(now)
+            case "release" if (number := self._savepoint(known.name)) is not None:
+                del self._savepoints[number:]
+            case "rollback to" if (number := self._savepoint(known.name)) is not None:
+                self._go_back(number)
             case "set":
                 self._set(known)
             case "reset":
@@ -178,58 +182,50 @@ class Standing:
             self._pending.clear()
             if self._before is not None:
                 self._settings = self._before
-        else:
-            for name, value in self._local.items():
-                if value is None:
-                    self._settings.pop(name, None)
-                else:
-                    self._settings[name] = value
-        self._local.clear()
-        self.savepoints.clear()
-        self._before = dict(self._settings) if chain and self.status != "I" else None
+        elif self._local:
+            both = {**self._settings, **self._local}
+            self._settings = {name: value for name, value in both.items() if value is not None}
+        self._local = {}
+        self._savepoints.clear()
+        self._before = self._settings if chain and self.status != "I" else None
         self.status = "T" if self._before is not None else "I"
 
-    def _unwind(self, name: str, *, keep: bool) -> None:
-        """Forget the savepoints after the last one with this name, and that one too unless it is kept."""
-        for number in reversed(range(len(self.savepoints))):
-            if self.savepoints[number] == name:
-                del self.savepoints[number + keep :]
-                return
+    def _savepoint(self, name: str) -> int | None:
+        """The number of the last one with this name."""
+        numbers = reversed(range(len(self._savepoints)))
+        return next((number for number in numbers if self._savepoints[number].name == name), None)
+
+    def _go_back(self, number: int) -> None:
+        """To the savepoint with this number, which stays."""
+        before = self._savepoints[number]
+        self._settings, self._local = before.settings, before.local
+        del self._pending[before.pending :]
+        del self._savepoints[number + 1 :]
+        self.status = "T"
 
     def _set(self, known: Command) -> None:
-        name = _SPELLED.get(known.name, known.name)
+        name = spelled(known.name)
         if name == "client_encoding" or len(self._settings) >= MAX_SETTINGS:
             return  # UTF-8 is all that is spoken here
         if known.local and self.status == "I":
             return
         if known.local:
-            self._local.setdefault(name, self._settings.get(name))
+            self._local = {name: self._settings.get(name), **self._local}
+        else:
+            self._local = {other: value for other, value in self._local.items() if other != name}
         if known.value.lower() == "default":
             self._reset(known.name)
         else:
-            self._settings[name] = self._value(name, known.value)
-
-    def _value(self, name: str, value: str) -> str:
-        if name == "DateStyle":
-            style, _, order = self._settings.get(name, "ISO, MDY").partition(", ")
-            for part in value.replace(",", " ").split():
-                if part.lower() in _STYLES:
-                    style = part.upper() if part.lower() in {"iso", "sql"} else part.capitalize()
-                else:
-                    order = part.upper()
-            return f"{style}, {order}"
-        if self._settings.get(name) in {"on", "off"} or _FIXED.get(name) in {"on", "off"}:
-            return {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}.get(
-                value.lower(), value
-            )
-        return value
+            value = shown(name, known.value, self._settings.get(name, ""))
+            self._settings = {**self._settings, name: value}
 
     def _reset(self, name: str) -> None:
-        for one in list(self._settings) if name == "all" else [_SPELLED.get(name, name)]:
-            if one in self._first:
-                self._settings[one] = self._first[one]
-            else:
-                self._settings.pop(one, None)
+        if name == "all":
+            self._settings = self._first
+            return
+        name = spelled(name)
+        others = {one: value for one, value in self._settings.items() if one != name}
+        self._settings = {**others, name: self._first[name]} if name in self._first else others
 
     def _note(self, kind: str, channel: str, payload: str) -> None:
         if len(self._pending) < MAX_PENDING and kind in ("listen", "unlisten", "notify"):

@@ -18,6 +18,7 @@ ROWS = Reply((Result(ID, (("1",), ("2",), ("3",)), "DECLARE CURSOR"),))
         ('declare "C d" no scroll cursor with hold for select 1', "C d"),
         ("DECLARE c BINARY CURSOR FOR SELECT 1", "c"),
         ("SELECT 'DECLARE c CURSOR '", None),
+        (f"/* {'trace ' * 100} */ {DECLARE}", "c"),
     ],
 )
 def test_declaring(sql, name):
@@ -57,7 +58,7 @@ def test_rows_come_in_turn():
     assert one.fetch("SELECT 1") is None
 
 
-@pytest.mark.parametrize("closing", ["CLOSE c", "CLOSE ALL", 'close "c"'])
+@pytest.mark.parametrize("closing", ["CLOSE c", "CLOSE ALL", 'close "c"', "DISCARD ALL"])
 def test_closing(closing):
     one = Cursors()
     one.declare(DECLARE, ROWS)

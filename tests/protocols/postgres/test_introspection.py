@@ -1,4 +1,4 @@
-"""What asyncpg asks the catalog, in its own words."""
+"""What asyncpg and postgres.js ask the catalog, in their own words."""
 
 import pytest
 from asyncpg.introspection import INTRO_LOOKUP_TYPES, INTRO_LOOKUP_TYPES_13
@@ -32,6 +32,26 @@ def test_types_of_the_database_are_not_known():
 def test_jit():
     assert described(JIT.replace(", ", ",\n                        ")).types == ()
     assert answer(Request(JIT)).results[0].rows == (("off", "off"),)
+
+
+def test_which_types_have_arrays():
+    """Elements in the order of their oids, as they are in the statement of postgres.js: with blank lines."""
+    sql = """
+      select b.oid, b.typarray
+      from pg_catalog.pg_type a
+      left join pg_catalog.pg_type b on b.oid = a.typelem
+      where a.typcategory = 'A'
+      group by b.oid, b.typarray
+      order by b.oid
+    """
+    (shape,) = described(sql).results
+    assert [column.name for column in shape.columns] == ["oid", "typarray"]
+    (result,) = answer(Request(sql)).results
+    assert result.columns == shape.columns
+    assert result.rows[0] == ("16", "1000")
+    assert ("23", "1007") in result.rows
+    assert list(result.rows) == sorted(result.rows, key=lambda row: int(row[0]))
+    assert result.tag == f"SELECT {len(result.rows)}"
 
 
 @pytest.mark.parametrize("sql", ["SELECT 1", "", "SELECT 'typeinfo_tree'"])

@@ -3,6 +3,7 @@
 import pytest
 
 from svcmock.protocol import ProtocolError
+from svcmock_protocols.postgres.codec import Bind
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result
 from svcmock_protocols.postgres.portals import Copying, Portal, Statement, in_text, no_portal, no_statement
 from tests.protocols.postgres import wire
@@ -12,6 +13,19 @@ ROWS = Result((Column("id", 23),), (("1",), ("2",), ("3",)), "SELECT 3")
 
 def portal(result: Result = ROWS) -> Portal:
     return Portal(Request("SELECT id FROM t"), (), Reply((result,)))
+
+
+def test_types_of_values_that_come_in_binary():
+    """Nobody has said them: they are what the statement's description said, or would have said."""
+    binary, text = Bind("", "", (True,), (b"\0\0\0\7", None), ()), Bind("", "", (), (b"7", None), ())
+    one = Statement("SELECT $1, $2", ())
+    assert one.untold(binary)
+    assert not one.untold(text)
+    assert not Statement("SELECT $1, $2", (23, 23)).untold(binary)
+    one.asked, one.told = True, Reply((ROWS,), types=(23, 0))
+    assert not one.untold(binary)
+    assert one.request(binary) == Request("SELECT $1, $2", ("7", None), (23, 25))
+    assert one.request(text) == Request("SELECT $1, $2", ("7", None), (23, 0))
 
 
 def test_all_rows_at_once():

@@ -16,6 +16,7 @@ T_ANN = wire.columns(("id", 23), ("name", 25))
 T_ANN = T_ANN.replace(b"\0\0\0\x17\xff\xff", b"\0\0\0\x17\0\4")
 ROW = wire.row(b"42", b"Ann")
 MISS = failed("58000", "no route")
+NO_TABLE = failed("42P01", "no table")
 BY_ZERO = wire.error("22012", "division by zero")
 TOKYO = wire.complete("SET") + wire.reported("TimeZone", "Asia/Tokyo") + wire.ready()
 COPIED = wire.message(b"d", b"1\n") + wire.message(b"d", b"2\n") + wire.message(b"c")
@@ -28,14 +29,16 @@ def session(options: Options = wire.ANYBODY) -> PostgresSession:
 def answer(request: Request):
     """What some routes say; None for what is asked on the off chance."""
     if request.op == "describe":
-        return {"SELECT d": Reply(ANN.results[:1], types=(23,)), "SELECT bad": failed("42P01", "no table")}.get(
-            request.sql
-        )
+        return {
+            "SELECT d($1)": Reply(ANN.results[:1], types=(23,)),
+            "SELECT bad": NO_TABLE,
+            "SELECT bad($1)": NO_TABLE,
+        }.get(request.sql)
     if request.op == "columns":
         return Reply((Result(MANY.results[0].columns),), types=(20,)) if request.sql == "SELECT many" else None
     known = {
         "SELECT ann": ANN,
-        "SELECT d": ANN,
+        "SELECT d($1)": ANN,
         "SELECT many": MANY,
         "SELECT oops": failed("22012", "division by zero"),
         "SELECT half": Reply(MANY.results[:1], said("22012", "division by zero")),
@@ -147,7 +150,9 @@ def test_psycopg():
 
 def test_asyncpg():
     """Parse, Describe of the statement and Flush, without Sync; then Bind, Execute, Sync, all in binary."""
-    first = wire.parse("SELECT d", "__asyncpg_stmt_1__") + wire.describe("S", "__asyncpg_stmt_1__") + wire.FLUSH
+    first = (
+        wire.parse("SELECT d($1)", "__asyncpg_stmt_1__") + wire.describe("S", "__asyncpg_stmt_1__") + wire.FLUSH
+    )
     then = wire.bind((b"\0\0\0\1",), statement="__asyncpg_stmt_1__", formats=(1,), wanted=(1,))
     made = told(first + then + wire.execute() + wire.SYNC)
     binary = wire.row(b"\0\0\0\x2a", b"Ann")
@@ -156,12 +161,25 @@ def test_asyncpg():
         == wire.PARSED + wire.types(23) + T_ANN + wire.BOUND + binary + wire.complete("SELECT 1") + wire.ready()
     )
     requests = asked(first + then + wire.execute() + wire.SYNC)
-    assert requests == [Request("SELECT d", op="describe"), Request("SELECT d", ("1",), (23,))]
+    assert requests == [Request("SELECT d($1)", op="describe"), Request("SELECT d($1)", ("1",), (23,))]
+
+
+@pytest.mark.parametrize("described", [b"", wire.parse("SELECT d($1)") + wire.describe("S")])
+def test_asyncpg_that_keeps_no_statements(described):
+    """It prepares a statement again right before it binds it, by the types that it was told before, if ever."""
+    data = wire.parse("SELECT d($1)") + wire.bind((b"\0\0\0\1",), formats=(1,)) + wire.execute() + wire.SYNC
+    assert asked(described + data)[-1] == Request("SELECT d($1)", ("1",), (23,))
+    (known,) = {one for one in asked(described + data) if one.op == "query"}
+    assert known.params == ("1",)
+    refused = (
+        wire.parse("SELECT bad($1)") + wire.bind((b"\0\0\0\1",), formats=(1,)) + wire.execute() + wire.SYNC
+    )
+    assert wire.kinds(told(refused)) == "1EZ"
 
 
 def test_pg8000():
     """Three batches of an unnamed statement, each with Flush and Sync."""
-    data = wire.parse("SELECT d") + wire.FLUSH + wire.SYNC + wire.describe("S") + wire.FLUSH + wire.SYNC
+    data = wire.parse("SELECT d($1)") + wire.FLUSH + wire.SYNC + wire.describe("S") + wire.FLUSH + wire.SYNC
     data += wire.bind((b"1",)) + wire.FLUSH + wire.execute() + wire.FLUSH + wire.SYNC
     assert wire.kinds(told(data)) == "1ZtTZ2DCZ"
 
@@ -366,7 +384,7 @@ def test_a_function_that_notifies():
 def test_statements_and_parameters_have_an_end():
     one, large = session(Options(max_message=1 << 27)), b"x" * (1 << 26)
     made = b"".join(
-        wire.sent(serve(one, [wire.parse("SELECT ann") + wire.bind((large,), portal=str(number))], answer))
+        wire.sent(serve(one, [wire.parse("SELECT $1") + wire.bind((large,), portal=str(number))], answer))
         for number in range(5)
     )
     assert b"C54000\0" in made
@@ -426,9 +444,9 @@ def test_a_copy_that_is_too_large():
         b"!\0\0\0\4",
         b"Q\0\0\0\3",
         b"Q\x7f\xff\xff\xff",
-        wire.message(b"Q", b"no end"),
-        wire.message(b"B", b"\0"),
-        wire.message(b"D", b"Xx\0"),
+        b"Q\x80\0\0\0",
+        b"Q\xff\xff\xff\xff",
+        b"P\0\0\0\0",
         wire.query("COPY t FROM STDIN") + wire.query("SELECT ann"),
     ],
 )
@@ -436,6 +454,117 @@ def test_what_is_no_message_ends_the_connection_with_a_reason(data):
     made = check_session_splits(session, data + wire.query("SELECT ann"), answer)
     assert b"SFATAL\0VFATAL\0C08P01\0" in wire.sent(made)
     assert made[-1] == Close()
+
+
+LIES = [
+    wire.message(b"P", b"\0SELECT 1\0", wire.i16(2), wire.i32(23)),
+    wire.message(b"P", b"\0SELECT 1\0", wire.i16(-1)),
+    wire.message(b"P", b"\0SELECT 1"),
+    wire.message(b"B", b"\0"),
+    wire.message(b"B", b"\0\0", wire.i16(-1)),
+    wire.message(b"B", b"\0\0", wire.i16(0, 2), wire.value(b"1")),
+    wire.message(b"B", b"\0\0", wire.i16(0, 1), wire.i32(100), b"short"),
+    wire.message(b"B", b"\0\0", wire.i16(0, 1), wire.i32(-2)),
+    wire.message(b"B", b"\0\0", wire.i16(0, 1), wire.i32(0x7FFFFFFF)),
+    wire.message(b"B", b"\0\0", wire.i16(0, 0, 2, 0)),
+    wire.message(b"B", b"\0\0", wire.i16(2, 0, 0, 1), wire.value(b"1"), wire.i16(0)),
+    wire.bind(formats=(7,)),
+    wire.bind(wanted=(2,)),
+    wire.message(b"D", b"Xx\0"),
+    wire.message(b"D", b"S"),
+    wire.message(b"D"),
+    wire.message(b"E", b"\0\0"),
+    wire.message(b"C", b"Z\0"),
+]
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_message_that_lies_of_itself_fails_and_the_next_one_is_read(lie):
+    """As the server does: the message's end is known, so nothing is out of step."""
+    made = told(wire.parse("SELECT ann") + lie + wire.execute() + wire.SYNC + wire.query("SELECT ann"))
+    assert wire.kinds(made) == "1EZTDCZ"
+    assert b"SERROR\0VERROR\0C08P01\0" in made
+
+
+def test_a_query_without_an_end_fails():
+    assert wire.kinds(told(wire.message(b"Q", b"no end") + wire.query("SELECT ann"))) == "EZTDCZ"
+
+
+@pytest.mark.parametrize(
+    ("sql", "given", "values", "told_of"),
+    [
+        ("SELECT $1", (), (), 'bind message supplies 0 parameters, but prepared statement "" requires 1'),
+        (
+            "SELECT $1",
+            (),
+            (b"1", b"2"),
+            'bind message supplies 2 parameters, but prepared statement "" requires 1',
+        ),
+        (
+            "SELECT 1",
+            (23, 23),
+            (b"1",),
+            'bind message supplies 1 parameters, but prepared statement "" requires 2',
+        ),
+        (
+            "SELECT '$1' -- $2",
+            (),
+            (b"1",),
+            'bind message supplies 1 parameters, but prepared statement "" requires 0',
+        ),
+    ],
+)
+def test_another_number_of_parameters_than_the_statement_has(sql, given, values, told_of):
+    made = told(wire.parse(sql, types=given) + wire.bind(values) + wire.execute() + wire.SYNC)
+    assert made == wire.PARSED + wire.error("08P01", told_of) + wire.ready()
+
+
+@pytest.mark.parametrize("wanted", [(0, 0, 0), (1, 1, 1, 1)])
+@pytest.mark.parametrize("describe", [b"", wire.describe()])
+def test_formats_for_another_number_of_columns(wanted, describe):
+    made = told(wire.parse("SELECT ann") + wire.bind(wanted=wanted) + describe + wire.execute() + wire.SYNC)
+    told_of = f"bind message has {len(wanted)} result formats but query has 2 columns"
+    assert made == wire.PARSED + wire.BOUND + wire.error("08P01", told_of) + wire.ready()
+
+
+def test_a_portal_runs_once_unless_it_gives_rows():
+    again = wire.execute() + wire.execute() + wire.SYNC
+    assert wire.kinds(told(wire.parse("INSERT x") + wire.bind() + again)) == "12CEZ"
+    made = told(wire.parse("SELECT ann") + wire.bind() + again)
+    assert wire.kinds(made) == "12DCCZ"
+    assert made.endswith(wire.complete("SELECT 0") + wire.ready())
+
+
+MISSED = [
+    wire.query("SELECT never_seen"),
+    wire.parse("SELECT never_seen") + wire.bind() + wire.describe() + wire.execute() + wire.SYNC,
+    wire.parse("SELECT never_seen") + wire.bind() + wire.execute() + wire.SYNC,
+]
+
+
+@pytest.mark.parametrize("missed", MISSED)
+def test_a_miss_in_a_transaction_fails_it_and_the_connection_lives(missed):
+    made = told(
+        wire.query("BEGIN")
+        + missed
+        + wire.query("SELECT ann")
+        + wire.query("ROLLBACK")
+        + wire.query("SELECT ann")
+    )
+    failures = [one for one in wire.split(made) if one[:1] == b"E"]
+    assert [b"C58000\0" in failures[0], b"C25P02\0" in failures[1]] == [True, True]
+    assert made.endswith(
+        wire.complete("ROLLBACK") + wire.ready() + T_ANN + ROW + wire.complete("SELECT 1") + wire.ready()
+    )
+    assert [one for one in wire.split(made) if one[:1] == b"Z"] == [wire.ready(how) for how in "TEEII"]
+
+
+@pytest.mark.parametrize("cut", range(len(wire.query("SELECT ann"))))
+def test_a_client_that_disappears_in_a_transaction_is_forgotten(cut):
+    """Wherever in a message it does."""
+    outs = serve(session(), [wire.query("BEGIN") + wire.query("SELECT ann")[:cut]], answer, ending=True)
+    assert outs[-1] == Close()
+    assert wire.kinds(wire.sent(outs)) == "CZ"
 
 
 def test_calls_of_functions_are_refused():
@@ -472,7 +601,7 @@ def test_a_message_that_does_not_end():
 WORK = b"".join(
     [
         wire.query("BEGIN") + wire.query("SELECT ann; INSERT x"),
-        wire.parse("SELECT d", "s", (23,)) + wire.describe("S", "s") + wire.FLUSH,
+        wire.parse("SELECT d($1)", "s", (23,)) + wire.describe("S", "s") + wire.FLUSH,
         wire.bind((b"1",), statement="s", portal="c", wanted=(1,)) + wire.execute("c", 1) + wire.SYNC,
         wire.query("COPY t FROM STDIN") + DATA + wire.message(b"c") + wire.query("COMMIT") + wire.TERMINATE,
     ]

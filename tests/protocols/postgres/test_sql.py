@@ -224,3 +224,20 @@ def test_no_text_takes_long(text):
     sql.masked(text)
     sql.first_words(text)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("SELECT 1", 0),
+        ("SELECT $2, $1", 2),
+        ("SELECT '$3', \"$4\", $$ $5 $$, E'$6' -- $7\n /* $8 */, $1", 1),
+        ("SELECT a$3, $1", 1),
+        ("SELECT $99999", 99999),
+        ("SELECT $1234567, $2", 2),
+        ("CREATE FUNCTION f(int) RETURNS int RETURN $1", None),
+        ("PREPARE p AS SELECT $1", None),
+    ],
+)
+def test_parameters(text, count):
+    assert sql.parameters(text) == count

@@ -50,6 +50,7 @@ def test_transactions(done, failed, sql, tag, after):
         ((), False, "ROLLBACK TO a", "25P01"),
         (("BEGIN",), False, "ROLLBACK TO a", "3B001"),
         (("BEGIN", "SAVEPOINT a"), False, "RELEASE b", "3B001"),
+        (("BEGIN",), False, "DISCARD ALL", "25001"),
     ],
 )
 def test_refusals(done, failed, sql, code):
@@ -67,11 +68,33 @@ def test_warnings():
 def test_savepoints_of_one_name_lie_on_top_of_each_other():
     standing = stand("BEGIN", "SAVEPOINT a", "SAVEPOINT b", "SAVEPOINT a")
     standing.follow("RELEASE a")
-    assert standing.savepoints == ["a", "b"]
+    assert standing.answer("RELEASE b").failure is None
     standing.follow("ROLLBACK TO a")
-    assert standing.savepoints == ["a"]
+    assert standing.answer("RELEASE a").failure is None
+    assert standing.answer("RELEASE b").failure.get("C") == "3B001"
     standing.follow("COMMIT", tag="COMMIT")
-    assert standing.savepoints == []
+    standing.follow("BEGIN", tag="BEGIN")
+    assert standing.answer("RELEASE a").failure.get("C") == "3B001"
+
+
+def test_a_savepoint_takes_settings_and_channels_back():
+    standing = stand(
+        "BEGIN", "SET my.x = 'one'", "NOTIFY a, '1'", "SAVEPOINT s", "SET my.x = 'two'", "NOTIFY a, '2'"
+    )
+    standing.follow("ROLLBACK TO s", tag="ROLLBACK")
+    assert standing.answer("SHOW my.x").results[0].rows == (("one",),)
+    standing.follow("COMMIT", tag="COMMIT")
+    assert standing.due() == [("notify", "a", "1")]
+
+
+def test_what_is_set_after_it_was_set_locally_stays():
+    standing = stand("BEGIN", "SET LOCAL my.x = 'local'", "SET my.x = 'kept'", "COMMIT")
+    assert standing.answer("SHOW my.x").results[0].rows == (("kept",),)
+    standing = stand("SET my.x = 'kept'", "BEGIN", "SET LOCAL my.x = 'a'", "SET LOCAL my.x = 'b'")
+    assert standing.answer("SHOW my.x").results[0].rows == (("b",),)
+    standing.follow("COMMIT", tag="COMMIT")
+    assert standing.answer("SHOW my.x").results[0].rows == (("kept",),)
+    assert standing.token() is not None
 
 
 def test_settings_are_shown_and_reported():
