@@ -29,7 +29,7 @@ from svcmock.model import Problem
 from svcmock.noise import Noise, noise_of
 from svcmock.protocol import Context, Plugin
 from svcmock.recording import tokenizer
-from svcmock.registry import plugins
+from svcmock.registry import installed
 from svcmock.stored import About, Rows, Writer, rows_of
 from svcmock.yamlin import MAX_PROBLEMS
 
@@ -94,7 +94,7 @@ def compile_stored(job: Job, plugin: Plugin, into: int) -> Result | None:
 
     The plugin must be the installed one of its name: the processes look it up.
     """
-    if plugins().get(plugin.name) is not plugin:
+    if installed().get(plugin.name) is not plugin:
         return None
     done = subprocess.run(  # noqa: S603  this very module
         [sys.executable, "-m", "svcmock.parallel", str(into)],
@@ -153,7 +153,7 @@ def compile_all(job: Job, into: int) -> Result:
     files: dict[str, int] = {}
     problems: list[Problem] = []
     tokens = False
-    _children.update(plugins())
+    _children[job.plugin] = installed()[job.plugin]
     with path.open("rb") as file, ProcessPoolExecutor(processes, get_context("fork")) as pool:
         for done in _in_order(pool, job, _hashed(cut(file, job.file, size), digest.update), processes + 1):
             writer.add(done.rows)
@@ -178,7 +178,7 @@ def bounded(problems: list[Problem]) -> list[Problem]:
 
 
 _children: dict[str, Plugin] = {}
-"""The protocols, found once before the children are forked."""
+"""The protocol of the file, found before the children are forked."""
 
 
 def _hashed(pieces: Iterator[Piece], update: Any) -> Iterator[Piece]:

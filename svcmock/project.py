@@ -10,7 +10,7 @@ on disk. A reload takes over the whole index of a service of which nothing chang
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from hashlib import sha256
 from io import BytesIO
@@ -166,14 +166,15 @@ class Loader:
             loader = _Loader(run, service, self._plugins[service.protocol])
             responders[service.name] = loader.load(turns)
             problems += loader.problems
+        protocols = {service.protocol for service in graph.services.values()}
         if not any(problem.severity == "error" for problem in problems):
             self._known = known
             run.cache.sweep()
         # services may share a route file: what is wrong with it is told once
-        return Loaded(graph, responders, _in_order(problems), self._version(known))
+        return Loaded(graph, responders, _in_order(problems), self._version(protocols, known))
 
-    def _version(self, known: Known) -> Version:
-        how = [_code(plugin) for _, plugin in sorted(self._plugins.items())]
+    def _version(self, protocols: Iterable[str], known: Known) -> Version:
+        how = [_code(self._plugins[protocol]) for protocol in sorted(protocols)]
         what = [(service, list(made.places.items())) for service, made in sorted(known.made.items())]
         return Version(*(sha256(msgspec.msgpack.encode(each)).digest() for each in (how, what)))
 

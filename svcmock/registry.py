@@ -2,10 +2,11 @@
 
 Decides how a protocol module is found: by the entry-point group `svcmock.protocols`, whoever ships it. One
 that cannot be imported or does not keep the contract is reported with the distribution to blame, and the
-others still load. Knows the contract and nothing else of svcmock.
+others still load. svcmock's own are imported when they are first asked for by name: a command starts sooner
+for each that its project does not speak. Knows the contract and nothing else of svcmock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from msgspec import Struct
@@ -25,9 +26,49 @@ class Found(Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def plugins() -> dict[str, Plugin]:
-    """The protocols that can be used, by name and by alias."""
-    return discover().plugins
+def installed(tell: Callable[[str], None] | None = None) -> Mapping[str, Plugin]:
+    """The protocols that can be used, by name and by alias.
+
+    `tell` hears what keeps one from loading, a line each: at once, or when it is first asked for.
+    """
+    tell = tell or (lambda _: None)
+    entries = sorted(entry_points(group=GROUP), key=_order)
+    if all(_distribution(entry) == _OWN for entry in entries):
+        return _Own({entry.name: entry for entry in entries}, tell)
+    # what names the others take, and whose they are, is known when all are loaded
+    found = discover(entries)
+    for problem in found.problems:
+        tell(problem)
+    return found.plugins
+
+
+class _Own(Mapping[str, Plugin]):
+    """svcmock's own protocols. Entry points are called as their protocols are; an alias needs all of them."""
+
+    def __init__(self, entries: dict[str, EntryPoint], tell: Callable[[str], None]) -> None:
+        self._left = entries
+        self._tell = tell
+        self._loaded: dict[str, Plugin] = {}
+
+    def __getitem__(self, name: str) -> Plugin:
+        if name in self._left:
+            self._load(name)
+        elif name not in self._loaded:
+            self._load(*self._left)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load(*self._left)
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _load(self, *names: str) -> None:
+        found = discover([self._left.pop(name) for name in names])
+        self._loaded.update(found.plugins)
+        for problem in found.problems:
+            self._tell(problem)
 
 
 def discover(candidates: Iterable[EntryPoint] | None = None) -> Found:

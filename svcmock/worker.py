@@ -20,7 +20,7 @@ from msgspec import Struct
 from svcmock import log
 from svcmock.lane import Lane
 from svcmock.net.channel import Handler, answer
-from svcmock.registry import discover
+from svcmock.registry import installed
 from svcmock.site import Site
 from svcmock.turns import SharedTurns
 
@@ -47,7 +47,7 @@ async def serve(settings: Settings, sink: log.Sink) -> None:
     """Serve until the supervisor hangs up."""
     site = Site(
         Path(settings.root),
-        discover().plugins,
+        installed(),
         Lane(settings.journal, settings.number, settings.count),
         SharedTurns(settings.turns),
     )

@@ -19,7 +19,7 @@ from svcmock.noise import Noise
 from svcmock.parallel import Job, Result, compile_piece, compile_stored, cut, place_of
 from svcmock.protocol import Context, Plugin
 from svcmock.recording import tokenizer
-from svcmock.registry import plugins
+from svcmock.registry import installed
 from svcmock.stored import Stored, open_stored
 from svcmock_protocols.http import HttpPlugin
 
@@ -34,7 +34,7 @@ def document(number: int, *, status: object = 200) -> str:
 
 
 def http() -> tuple[Plugin, Context]:
-    plugin = plugins()["http"]
+    plugin = installed()["http"]
     return plugin, Context(plugin.Options(), Noise(plugin.noise), tokenizer(KEY))
 
 
@@ -103,7 +103,7 @@ def test_pieces_compile_to_what_the_whole_does(tmp_path: Path, size: int) -> Non
     compiled, problems = whole(tmp_path)
     assert len(problems) == 2
     done = [
-        compile_piece(job(tmp_path), piece, plugins())
+        compile_piece(job(tmp_path), piece, installed())
         for piece in cut(BytesIO(text.encode()), "run.yaml", size)
     ]
     assert [problem for one in done for problem in one.problems] == problems

@@ -1,5 +1,6 @@
 """Protocols are found by entry point. The distributions here are real, written into a folder on sys.path."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import distributions, entry_points
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from svcmock.registry import GROUP, Found, discover, plugins
+from svcmock.registry import GROUP, Found, discover, installed
 
 WHOLE = """
 from msgspec import Struct
@@ -36,7 +37,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def write(distribution: str, module: str, source: str, entry: str = "") -> None:
         (tmp_path / f"{module}.py").write_text(source)
-        folder = tmp_path / f"{distribution}-1.0.dist-info"
+        folder = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
         folder.mkdir()
         (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
         (folder / "entry_points.txt").write_text(f"[{GROUP}]\n{entry or module} = {module}:plugin\n")
@@ -65,7 +66,46 @@ def test_a_plugin_is_known_by_its_name_and_aliases(install: Install, tmp_path: P
 
 def test_installed_protocols_are_seen_without_being_told(install: Install) -> None:
     install("svcmock-kafka", "reg_seen", WHOLE.format(name="kafka", aliases=()))
-    assert "kafka" in plugins()
+    install("svcmock-broken", "reg_not", "raise ImportError('no more')\n")
+    told: list[str] = []
+    assert "kafka" in installed(told.append)
+    assert [problem.endswith("ImportError: no more") for problem in told] == [True]
+
+
+LAZY = """
+import sys
+from svcmock.registry import installed
+protocols = installed(print)
+def loaded():
+    return sorted({name.split(".")[1] for name in sys.modules if name.startswith("svcmock_protocols.")})
+print(loaded())
+assert protocols["redis"].name == "redis"
+print(loaded())
+assert protocols["pg"] is protocols["postgres"] and protocols.get("no such thing") is None
+assert set(protocols) > {"http", "tcp", "redis", "postgres", "pg"} and len(protocols) == len(set(protocols))
+"""
+
+
+def test_svcmocks_own_protocols_are_imported_when_they_are_asked_for() -> None:
+    ran = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["[]", "['redis']"]
+
+
+def test_one_of_our_own_that_cannot_be_imported_is_told_of_when_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a library that it needs is broken: the others go on."""
+    monkeypatch.setattr(sys, "modules", {**sys.modules, "svcmock_protocols.redis": None})
+    told: list[str] = []
+    protocols = installed(told.append)
+    assert protocols["tcp"].name == "tcp"
+    assert told == []
+    assert protocols.get("redis") is protocols.get("redis") is None
+    assert len(told) == 1
+    assert told[0].startswith(
+        "protocol `redis` of svcmock (svcmock_protocols.redis:plugin): cannot be loaded: "
+    )
+    assert "redis" not in list(protocols)
 
 
 def test_what_cannot_be_imported_is_blamed_and_the_others_load(install: Install, tmp_path: Path) -> None:

@@ -26,18 +26,16 @@ from svcmock.model import FILE, Graph, Tcp
 from svcmock.process import LogTo
 from svcmock.project import load
 from svcmock.protocol import Plugin
-from svcmock.registry import discover
+from svcmock.registry import installed
 from svcmock.running import PRIVATE, AlreadyRunning, Lock, NotRunning, private_folder, running
 
 MAX_FILES = 65536
 """Open files that a daemon asks for."""
 
 
-def known_protocols() -> dict[str, Plugin]:
-    """The installed protocols; what kept others from loading is said."""
-    found = discover()
-    complain(*found.problems)
-    return found.plugins
+def known_protocols() -> Mapping[str, Plugin]:
+    """The installed protocols; what keeps one from loading is said."""
+    return installed(complain)
 
 
 # --- up -----------------------------------------------------------------------------------------------
