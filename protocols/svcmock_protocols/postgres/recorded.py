@@ -44,7 +44,7 @@ class Exchanges:
         fetches, over = self.cursors.asked(run)
         if over is not None:
             self._finish(over)
-        if not fetches and command(run.prepared.sql) is None:
+        if not fetches and (run.why or command(run.prepared.sql) is None):
             run.id = self._number(out)
             self.open[run.id] = run
 
@@ -81,8 +81,16 @@ class Exchanges:
         for run in self.cursors.end(all_=whole):
             self._finish(run)
 
-    def settle(self, status: str, settings: list[tuple[str, str]], out: list[Seen]) -> None:
-        """The server is ready: write down what is done. `settings`: what it reported meanwhile."""
+    def reported(self, name: str, value: str) -> None:
+        """A parameter has changed, whatever the client does."""
+        self._standing.assume(name, value)
+        self._standing.reports()
+
+    def settle(self, status: str | None, settings: list[tuple[str, str]], out: list[Seen]) -> None:
+        """Write down what is done. `settings`: what the server reported meanwhile.
+
+        `status`: what it said when it was ready; None: the connection has ended before.
+        """
         done, self.done = self.done, []
         told: list[tuple[Run, Reply, bool]] = []
         for run in done:
@@ -97,10 +105,10 @@ class Exchanges:
             run, reply, worth = told[-1]
             if sorted(settings) != sorted(predicted) and settings:
                 reply, worth = replace(reply, settings=tuple(settings)), True
-            if self._standing.status != status:
+            if status is not None and self._standing.status != status:
                 reply, worth = replace(reply, status=status), True
             told[-1] = run, reply, worth
-        self._standing.status = status
+        self._standing.status = status or self._standing.status
         for run, reply, worth in told:
             self._emit(run, reply, worth, out)
 
@@ -109,7 +117,7 @@ class Exchanges:
         if reply.failure is not None and reply.failure.get("C") == ABORTED:
             return False
         known = command(run.prepared.sql)
-        if known is None:
+        if known is None or run.why:
             return True
         own = self._standing.answer(run.prepared.sql)
         if known.kind == "commit" and self._standing.status == "T":

@@ -1,37 +1,25 @@
 """Records one connection: who owes which answer, and what passes. Sans I/O.
 
-Bytes are passed on as they come once a client has logged in; before, message by message, as some are changed:
-
-    the client's SSLRequest, GSSENCRequest ──▶ answered here: N, or S where the service has TLS
-    the upstream's `sslmode` ──▶ an SSLRequest of our own, then TLS towards the server
-    SCRAM-SHA-256-PLUS ──▶ taken out of the offer: it binds to a TLS connection that does not reach the client
-
-The login is relayed and never recorded. Afterwards each message of the client is owed its own answer (FIFO):
+Once a client has logged in (`login`), bytes are passed on as they come, and each message of the client is owed
+its own answer (FIFO):
 
     Q: up to Z      P: 1    B: 2    C: 3    D: [t] T|n    E: C I s, or a copy    S: Z    F: Z
     an E fails the first that waits, and what waits behind it up to the next Sync is never answered
+    a Sync that is sent while a COPY ... FROM STDIN takes data is not answered
+
+Notices, reports and notifications come at any time and answer nothing. A failure that is FATAL ends it all.
 """
 
 from collections import deque
-from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
 
-from svcmock.protocol import (
-    Context,
-    Fact,
-    Forward,
-    Opaque,
-    ProtocolError,
-    Seen,
-    Shut,
-    Side,
-    Sight,
-    StartTLS,
-    Upstream,
-)
+from svcmock.protocol import Context, Forward, Opaque, ProtocolError, Seen, Shut, Side, Sight, Upstream
 from svcmock_protocols.postgres import codec
-from svcmock_protocols.postgres.facts import OF_THE_CLIENT
-from svcmock_protocols.postgres.messages import Said, said
+from svcmock_protocols.postgres.commands import is_copy_in
+from svcmock_protocols.postgres.login import Login
+from svcmock_protocols.postgres.messages import Said
+from svcmock_protocols.postgres.named import Named
 from svcmock_protocols.postgres.recorded import ABORTED, Exchanges
 from svcmock_protocols.postgres.watched import Expected, Portal, Prepared, Run, leads_to
 
@@ -39,68 +27,70 @@ MAX_MESSAGE: Final = 256 << 20
 """Bytes of a message that is watched."""
 MAX_EXPECTED: Final = 100_000
 """Messages that wait for their answers."""
-MAX_NAMED: Final = 10_000
-"""Prepared statements and portals of a connection that are followed."""
-_DEMANDS_TLS: Final = frozenset({"require", "verify-ca", "verify-full"})
-_PASSED_BY: Final = frozenset({b"p", b"H", b"X"})
+MAX_SETTINGS: Final = 1000
+"""Parameters that a server reports as changed until it is ready."""
+_PASSED_BY: Final = frozenset({b"p", b"H"})
 """What a client is owed no answer for."""
+_OF_COPIES: Final = frozenset({b"d", b"c", b"f", b"S", b"H"})
+"""What a client may send while its data is taken."""
+_FATAL: Final = frozenset({"FATAL", "PANIC"})
 
 
 class PostgresTap:
     """One recorded connection, as `svcmock.protocol.Tap` asks for it."""
 
     def __init__(self, context: Context, upstream: Upstream) -> None:
-        self._tls = context.tls
-        self._upstream = upstream
+        self._login = Login(context, upstream)
         self._exchanges = Exchanges(context)
-        self._client = codec.Frames(codec.MAX_STARTUP)
+        self._client = codec.Frames(MAX_MESSAGE)
         self._server = codec.Frames(MAX_MESSAGE)
-        self._opening: bytes | None = None
-        """What the client opened with, while TLS towards the server is not agreed on."""
-        self._started = self._ready = self._blind = self._answered = False
-        self._down = ""
-        self._startup: dict[str, str] = {}
-        self._parameters: dict[str, str] = {}
+        self._blind = False
         self._settings: list[tuple[str, str]] = []
         self._queue: deque[Expected] = deque()
-        self._prepared: dict[str, Prepared] = {}
-        self._portals: dict[str, Portal] = {}
+        self._named = Named()
         self._discarding = False
         """The server skips what the client sends until its next Sync."""
+        self._copy: Expected | None = None
+        """The Execute of a COPY ... FROM STDIN for which the client sends data."""
         self._at = 0.0
 
     # --- the contract ---
 
     def from_client(self, data: bytes, at: float) -> Sight:
-        if self._answered:
+        if self._login.refused:
             return ()
         if self._blind:
             return (Forward(data, Side.SERVER),)
         out: list[Seen] = []
         self._at = at
         try:
-            if not self._started:
-                self._client.add(data)
-                self._open(out)
+            if self._login.passes:
+                self._said(data, out)
             else:
-                out.append(Forward(data, Side.SERVER))
-                self._watch_client(data, out)
+                self._login.from_client(data, out)
+                self._passed(out)
         except ProtocolError as error:
             self._give_up(f"the client's bytes are no PostgreSQL: {error}", out)
         return out
 
     def from_server(self, data: bytes, at: float) -> Sight:
+        if self._login.refused:
+            return ()
         if self._blind:
             return (Forward(data, Side.CLIENT),)
         out: list[Seen] = []
         self._at = at
         try:
-            if self._opening is not None:
-                data = self._agree(data, out)
-            if self._ready:
+            if not self._login.ready:
+                self._login.from_server(data, out)
+                self._passed(out)
+                if not self._login.ready:
+                    return out
+                self._exchanges.logged_in(self._login.parameters)
+                data = self._login.late()
+            if data:
                 out.append(Forward(data, Side.CLIENT))
-            self._server.add(data)
-            self._watch_server(out)
+                self._watch_server(data, out)
         except ProtocolError as error:
             self._give_up(f"the server's bytes are no PostgreSQL: {error}", out)
         return out
@@ -108,119 +98,44 @@ class PostgresTap:
     def eof(self, side: Side, at: float) -> Sight:  # noqa: ARG002  what an end means does not depend on time
         out: list[Seen] = []
         if side is Side.CLIENT:
-            if not self._answered:
+            self._left(out)
+            if not self._login.refused:
                 out.append(Shut(Side.SERVER))
             return out
-        if not self._blind:
-            self._end_portals()
-            self._exchanges.ended(whole=True)
-            self._exchanges.settle("I", [], out)
-        self._exchanges.lose_all("the upstream left before it had answered", out)
+        self._lost("the upstream left before it had answered", out)
         self._release(out)
         out.append(Shut(Side.CLIENT))
         return out
 
     def unreachable(self, why: str, at: float) -> Sight:  # noqa: ARG002  as above
-        self._down = why
-        # a client that has yet to hear whether there is TLS would not read the reason
-        return self._refuse() if self._started or self._opening is not None else ()
-
-    def _refuse(self) -> list[Seen]:
-        self._answered = True
-        told = said("08006", f"svcmock: {self._upstream.authority} cannot be reached: {self._down}", "FATAL")
-        out: list[Seen] = [Forward(codec.saying(b"E", told), Side.CLIENT)]
-        self._exchanges.lose_all(f"the upstream cannot be reached: {self._down}", out)
-        return [*out, Shut(Side.CLIENT)]
+        out: list[Seen] = []
+        self._login.unreachable(why, out)
+        self._exchanges.lose_all(f"the upstream cannot be reached: {why}", out)
+        return out
 
     def informed(self, context: Context) -> Sight:  # noqa: ARG002  nothing was asked
         return ()
 
-    # --- before the client has logged in ---
-
-    def _open(self, out: list[Seen]) -> None:
-        while not self._started and self._opening is None:
-            found = self._client.startup()
-            if found is None:
-                return
-            code, body = found
-            if code == codec.GSSENC_REQUEST or (code == codec.SSL_REQUEST and not self._tls):
-                out.append(Forward(b"N", Side.CLIENT))
-            elif code == codec.SSL_REQUEST:
-                if self._client.held:
-                    raise ProtocolError("something was sent before TLS")
-                self._tls = False
-                out += (Forward(b"S", Side.CLIENT), StartTLS(Side.CLIENT))
-            else:
-                if code != codec.CANCEL_REQUEST:
-                    self._startup = codec.startup_parameters(body)
-                self._opening = codec.untyped(code, body)
-                if self._down:
-                    out += self._refuse()
-                elif self._sslmode in ("", "disable", "allow"):
-                    self._start(out)
-                else:
-                    out.append(Forward(codec.untyped(codec.SSL_REQUEST), Side.SERVER))
-
-    @property
-    def _sslmode(self) -> str:
-        return parse_qs(urlsplit(self._upstream.url).query).get("sslmode", [""])[0]
-
-    def _agree(self, data: bytes, out: list[Seen]) -> bytes:
-        """The server's answer to our SSLRequest; gives what came after it."""
-        answer, rest = data[:1], data[1:]
-        if answer == b"S" and not rest:
-            out.append(StartTLS(Side.SERVER))
-            self._start(out)
-        elif answer == b"N" and self._sslmode not in _DEMANDS_TLS:
-            self._start(out)
-        else:
-            self._down = "it does not speak TLS, which `sslmode` of its URL demands"
-            out += [*self._refuse(), Shut(Side.SERVER)]
-            return b""
-        return rest
-
-    def _start(self, out: list[Seen]) -> None:
-        """Pass on what the client opened with, and what it has said since."""
-        opening, self._opening = self._opening, None
-        assert opening is not None
-        out.append(Forward(opening, Side.SERVER))
-        self._started = True
-        rest = self._client.rest()
-        self._client.limit = MAX_MESSAGE
-        if opening[4:8] == codec.CANCEL_REQUEST.to_bytes(4):
-            self._release(out)
-        if rest:
-            out.append(Forward(rest, Side.SERVER))
-            if not self._blind:
-                self._watch_client(rest, out)
-
-    def _logging_in(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
-        raw = codec.frame(kind, body)
-        if kind == b"R" and body[:4] == b"\0\0\0\x0a":
-            names = codec.mechanisms(body[4:])
-            kept = [name for name in names if not name.endswith("-PLUS")]
-            raw = codec.offered(kept) if kept else raw
-        elif kind == b"S":
-            reader = codec.Reader(body)
-            name, value = reader.text(), reader.text()
-            self._parameters[name] = value
-            if name not in OF_THE_CLIENT and name.lower() not in map(str.lower, self._startup):
-                out.append(Fact(name, value))
-        elif kind == b"Z":
-            self._ready = True
-            self._exchanges.logged_in(self._parameters)
-            rest = self._server.rest()
-            raw += rest  # passed on as it comes, from here on
-            self._server.add(rest)
-        out.append(Forward(raw, Side.CLIENT))
-
     # --- what the client asks ---
+
+    def _passed(self, out: list[Seen]) -> None:
+        """What the client has said behind its login, as soon as that passes."""
+        early = self._login.early()
+        if self._login.cancels and self._login.passes:
+            self._release(out)
+        if early:
+            self._said(early, out)
+
+    def _said(self, data: bytes, out: list[Seen]) -> None:
+        out.append(Forward(data, Side.SERVER))
+        if not self._blind:
+            self._watch_client(data, out)
 
     def _watch_client(self, data: bytes, out: list[Seen]) -> None:
         self._client.add(data)
         while not self._blind and (found := self._client.next()) is not None:
             kind, body = found
-            if self._discarding and kind != b"S":
+            if self._discarding and kind not in (b"S", b"X"):
                 continue
             if len(self._queue) >= MAX_EXPECTED:
                 self._give_up(f"more than {MAX_EXPECTED} messages wait for an answer", out)
@@ -228,92 +143,88 @@ class PostgresTap:
             self._asked(kind, body, out)
 
     def _asked(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
-        match kind:
-            case b"Q":
-                self._query(body, out)
-            case b"P":
-                self._parse(body)
-            case b"B":
-                self._bind(body)
-            case b"D":
-                self._describe(body)
-            case b"E":
-                self._execute(body, out)
-            case b"C":
-                self._close(body)
-            case b"S":
-                self._discarding = False
-                self._queue.append(Expected(b"S"))
-            case b"F":
-                self._queue.append(Expected(b"F"))
-            case b"d" | b"c" | b"f":
-                self._copied(kind, body)
-            case _ if kind not in _PASSED_BY:
-                raise ProtocolError(f"a message of type {kind!r}")
+        if kind not in _OF_COPIES:
+            self._copy = None
+        act = self._acts.get(kind)
+        if act is not None:
+            act(self, body, out)
+        elif kind not in _PASSED_BY:
+            raise ProtocolError(f"a message of type {kind!r}")
 
     def _query(self, body: bytes, out: list[Seen]) -> None:
         run = Run(Prepared(codec.Reader(body).text()), self._at)
         self._drop_portal("")
         self._exchanges.begin(run, out)
-        self._queue.append(Expected(b"Q", run=run))
+        self._ends_batch(Expected(b"Q", run=run))
 
-    def _parse(self, body: bytes) -> None:
-        name, sql, types = codec.parse(body)
-        prepared = Prepared(sql, types)
-        if len(self._prepared) >= MAX_NAMED:
-            raise ProtocolError(f"more than {MAX_NAMED} prepared statements")
-        self._prepared[name] = prepared
-        self._queue.append(Expected(b"P", prepared=prepared))
+    def _parse(self, body: bytes, _out: list[Seen]) -> None:
+        self._queue.append(self._named.parse(body))
 
-    def _bind(self, body: bytes) -> None:
-        bound = codec.bind(body)
-        self._drop_portal(bound.portal)
-        if len(self._portals) >= MAX_NAMED:
-            raise ProtocolError(f"more than {MAX_NAMED} portals")
-        prepared = self._prepared.get(bound.statement) or Prepared("")
-        portal = self._portals[bound.portal] = Portal(prepared, bound)
-        self._queue.append(Expected(b"B", portal=portal))
+    def _bind(self, body: bytes, _out: list[Seen]) -> None:
+        self._drop_portal(codec.bind(body).portal)
+        self._queue.append(self._named.bind(body))
 
-    def _describe(self, body: bytes) -> None:
+    def _describe(self, body: bytes, _out: list[Seen]) -> None:
         kind, name = codec.target(body)
         if kind == b"S":
-            self._queue.append(Expected(b"d", prepared=self._prepared.get(name) or Prepared("")))
+            self._queue.append(Expected(b"d", prepared=self._named.statement(name)))
         else:
-            self._queue.append(Expected(b"D", portal=self._portals.get(name), name=name))
+            self._queue.append(Expected(b"D", portal=self._named.portal(name), name=name))
 
     def _execute(self, body: bytes, out: list[Seen]) -> None:
         name, _ = codec.execute(body)
-        portal = self._portals.get(name)
-        if portal is None:  # the server will say so
-            self._queue.append(Expected(b"E"))
+        portal = self._named.portal(name)
+        if portal is None or (portal.run is not None and portal.run.over):
+            self._queue.append(Expected(b"E"))  # there is none, or no more of it: the server will say so
             return
-        if portal.run is None or portal.run.over:
-            portal.run = Run(portal.prepared, self._at, bound=portal.bound)
+        if portal.run is None:
+            portal.run = Run(portal.prepared, self._at, bound=portal.bound, why=portal.prepared.why)
             self._exchanges.begin(portal.run, out)
         self._queue.append(Expected(b"E", portal=portal, run=portal.run))
+        if is_copy_in(portal.prepared.sql):
+            self._copy = self._queue[-1]
 
-    def _close(self, body: bytes) -> None:
+    def _close(self, body: bytes, _out: list[Seen]) -> None:
         kind, name = codec.target(body)
         if kind == b"S":
-            self._prepared.pop(name, None)
+            self._queue.append(self._named.close(name))
         else:
             self._drop_portal(name)
-        self._queue.append(Expected(b"C"))
+            self._queue.append(Expected(b"C"))
 
-    def _copied(self, kind: bytes, body: bytes) -> None:
-        """Data of a COPY ... FROM STDIN, or its end. A Sync that was sent before that end is not answered."""
-        waiting = next((one for one in reversed(self._queue) if one.run is not None), None)
-        if waiting is None or waiting.run is None:
-            return
-        if kind == b"d":  # some clients send it without having been told to
+    def _sync(self, _body: bytes, _out: list[Seen]) -> None:
+        self._discarding = False
+        copy = self._copy
+        if copy is None or copy.run is None or not copy.run.copying:
+            self._ends_batch(Expected(b"S", copy=copy))
+
+    def _call(self, _body: bytes, _out: list[Seen]) -> None:
+        self._ends_batch(Expected(b"F"))
+
+    def _ends_batch(self, expected: Expected) -> None:
+        expected.batch = self._named.batch
+        self._named.batch += 1
+        self._queue.append(expected)
+
+    def _copied(self, body: bytes, _out: list[Seen]) -> None:
+        """Data of a COPY ... FROM STDIN. Some clients send it without having been told to."""
+        waiting = self._copy or next((one for one in reversed(self._queue) if one.run is not None), None)
+        if waiting is not None and waiting.run is not None:
             waiting.run.piece(body, out=False)
-            return
-        while waiting.kind == b"E" and self._queue[-1].kind == b"S":
-            self._queue.pop()
+
+    def _copy_ended(self, _body: bytes, _out: list[Seen]) -> None:
+        self._copy = None
+
+    def _terminated(self, _body: bytes, out: list[Seen]) -> None:
+        self._left(out)
 
     def _drop_portal(self, name: str) -> None:
-        portal = self._portals.pop(name, None)
-        if portal is not None and portal.run is not None:
+        portal = self._named.drop(name)
+        if portal is not None:
+            self._dropped(portal)
+
+    def _dropped(self, portal: Portal) -> None:
+        if portal.run is not None:
             portal.run.dropped = True
             self._break_off(portal.run)
 
@@ -323,18 +234,12 @@ class PostgresTap:
             run.broken_off()
             self._exchanges.finish(run)
 
-    def _end_portals(self) -> None:
-        for name in tuple(self._portals):
-            self._drop_portal(name)
-
     # --- what the server answers ---
 
-    def _watch_server(self, out: list[Seen]) -> None:
+    def _watch_server(self, data: bytes, out: list[Seen]) -> None:
+        self._server.add(data)
         while not self._blind and (found := self._server.next()) is not None:
-            if self._ready:
-                self._told(*found, out)
-            else:
-                self._logging_in(*found, out)
+            self._told(*found, out)
 
     def _told(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
         head = self._queue[0] if self._queue else None
@@ -342,11 +247,9 @@ class PostgresTap:
             head.run.took = self._at - head.run.at
         match kind:
             case b"S":
-                reader = codec.Reader(body)
-                self._settings.append((reader.text(), reader.text()))
+                self._reported(body)
             case b"N":
-                if head is not None and head.run is not None:
-                    head.run.notices.append(codec.said_by(body))
+                self._noticed(head, body)
             case b"A":
                 pass
             case b"E":
@@ -359,6 +262,27 @@ class PostgresTap:
                 self._answer(head, kind, body, out)
             case _:
                 raise ProtocolError(f"a message of type {kind!r} that nobody asked for")
+
+    def _reported(self, body: bytes) -> None:
+        """A parameter has changed: by what is asked, or because the server was told to read its files again."""
+        reader = codec.Reader(body)
+        name, value = reader.text(), reader.text()
+        if not self._queue:
+            self._exchanges.reported(name, value)
+        elif len(self._settings) < MAX_SETTINGS:
+            self._settings.append((name, value))
+
+    def _noticed(self, head: Expected | None, body: bytes) -> None:
+        """What is noticed while a statement is parsed or planned is its run's, too, if one was asked for."""
+        if head is None:
+            return
+        run = head.run
+        if run is None and head.kind == b"S":
+            run = self._exchanges.done[-1] if self._exchanges.done else None
+        elif run is None:
+            run = next((one.run for one in self._queue if one.run and leads_to(head, one.run)), None)
+        if run is not None:
+            run.notice(body)
 
     def _answer(self, head: Expected, kind: bytes, body: bytes, out: list[Seen]) -> None:
         if head.kind in _SIMPLE and _SIMPLE[head.kind] == kind:
@@ -408,6 +332,8 @@ class PostgresTap:
                 self._break_off(run)
             case b"G" | b"H":
                 run.copies(body, out=kind == b"H")
+                if kind == b"G":  # a Sync that came before the data is not answered
+                    self._queue = deque([one for one in self._queue if one.copy is not head])
             case b"d":
                 run.piece(body, out=True)
             case b"c":
@@ -418,24 +344,27 @@ class PostgresTap:
     def _is_ready(self, head: Expected | None, body: bytes, out: list[Seen]) -> None:
         if head is None or head.kind not in (b"Q", b"S", b"F"):
             raise ProtocolError("ReadyForQuery that nobody asked for")
+        if body not in (b"I", b"T", b"E"):
+            raise ProtocolError(f"there is no status {body[:10]!r} of a transaction")
         self._queue.popleft()
         if head.run is not None:
             self._exchanges.finish(head.run)
-        status = body[:1].decode("ascii", "replace")
+        carried_out = [run.prepared.sql for run in self._exchanges.done if run.failure is None]
+        self._named.deallocated(carried_out, head.batch)
+        status = body.decode()
         if status == "I":
-            self._end_answered_portals()
+            for portal in self._named.drop_until(head.batch):
+                self._dropped(portal)
             self._exchanges.ended()
         settings, self._settings = self._settings, []
         self._exchanges.settle(status, settings, out)
 
-    def _end_answered_portals(self) -> None:
-        """A transaction has ended, and its portals with it; those that were bound since are in the queue."""
-        coming = {id(one.portal) for one in self._queue if one.portal is not None}
-        for name, portal in tuple(self._portals.items()):
-            if id(portal) not in coming:
-                self._drop_portal(name)
+    # --- failures ---
 
     def _failed(self, failure: Said, out: list[Seen]) -> None:
+        if (failure.get("V") or failure.get("S")) in _FATAL:
+            self._lost(f"the server ended the connection: {failure.get('C')} {failure.get('M')}", out)
+            return
         head = self._queue[0] if self._queue else None
         if head is None or head.kind == b"F":
             return
@@ -447,21 +376,26 @@ class PostgresTap:
             if self._exchanges.done:
                 self._exchanges.done[-1].failure = failure
             return
+        if head is self._copy:  # a Sync that comes from now on is answered
+            self._copy = None
         skipped: list[Expected] = []
         while self._queue and self._queue[0].kind != b"S":
             skipped.append(self._queue.popleft())
         self._discarding = not self._queue
         self._skipped(head, skipped, failure, out)
+        self._named.restore(skipped)
 
     def _skipped(self, head: Expected, skipped: list[Expected], failure: Said, out: list[Seen]) -> None:
         """The failure is that of the first run that the failed message led to; others did not take place."""
         runs = {id(one.run): one.run for one in skipped if one.run is not None and not one.run.over}
         own = next((run for run in runs.values() if leads_to(head, run)), None)
         prepared = head.prepared
-        if prepared is not None and failure.get("C") != ABORTED:
-            named = any(known is prepared for name, known in self._prepared.items() if name)
-            if own is None or named:
-                self._exchanges.described(prepared, failure, self._at, out)
+        if (
+            prepared is not None
+            and failure.get("C") != ABORTED
+            and (own is None or self._named.is_named(prepared))
+        ):
+            self._exchanges.described(prepared, failure, self._at, out)
         for run in runs.values():
             if run is own:
                 if head.kind == b"E" and head.portal is not None and run.columns is None:
@@ -472,7 +406,22 @@ class PostgresTap:
                 run.over = True
                 self._exchanges.lose(run, "not carried out: what was sent before it failed", out, skipped=True)
 
-    # --- giving up ---
+    # --- the end ---
+
+    def _left(self, out: list[Seen]) -> None:
+        """The client will ask for nothing more. Without what it is still owed, all there is can be recorded."""
+        if self._blind or self._queue:
+            return
+        for portal in self._named.drop_until(self._named.batch):
+            self._dropped(portal)
+        self._exchanges.ended(whole=True)
+        self._exchanges.settle(None, [], out)
+
+    def _lost(self, why: str, out: list[Seen]) -> None:
+        """Nothing more is answered, for this reason."""
+        self._queue.clear()
+        self._left(out)
+        self._exchanges.lose_all(why, out)
 
     def _give_up(self, why: str, out: list[Seen]) -> None:
         """From here on nothing is read."""
@@ -481,18 +430,24 @@ class PostgresTap:
         out.append(Opaque(why))
 
     def _release(self, out: list[Seen]) -> None:
-        """What was held back goes out as it came."""
         if not self._blind:
             self._blind = True
-            if self._opening is not None:
-                out.append(Forward(self._opening, Side.SERVER))
-                self._opening = None
-            held = self._client.rest() if not self._started else b""
-            if held:
-                out.append(Forward(held, Side.SERVER))
-            held = self._server.rest() if not self._ready else b""
-            if held:
-                out.append(Forward(held, Side.CLIENT))
+            self._login.release(out)
+
+    _acts: ClassVar[dict[bytes, Callable[[Any, bytes, list[Seen]], None]]] = {
+        b"Q": _query,
+        b"P": _parse,
+        b"B": _bind,
+        b"D": _describe,
+        b"E": _execute,
+        b"C": _close,
+        b"S": _sync,
+        b"F": _call,
+        b"d": _copied,
+        b"c": _copy_ended,
+        b"f": _copy_ended,
+        b"X": _terminated,
+    }
 
 
 _SIMPLE: Final = {b"P": b"1", b"B": b"2", b"C": b"3"}

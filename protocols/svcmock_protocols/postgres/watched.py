@@ -16,19 +16,26 @@ from svcmock_protocols.postgres.sql import first_words
 
 MAX_HELD: Final = 64 << 20
 """Bytes of what a statement gives, or is given, that are recorded."""
+EACH: Final = 32
+"""Bytes for which a row, a result or a notice counts beside its own."""
 
 _COUNT = re.compile(r"(SELECT|FETCH|MOVE) [0-9]+\Z")
 _CHANGING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 _UNNAMED: Final = "?column?"
 
 
-class Prepared(Struct):
-    """A statement as a client prepared it. `told`: the parameters' types by the server's description."""
+class Prepared(Struct, eq=False):
+    """A statement as a client prepared it. `told`: the parameters' types by the server's description.
+
+    `batch`: see `named`. `why`: what keeps its runs from being recorded.
+    """
 
     sql: str
     types: tuple[int, ...] = ()
     told: tuple[int, ...] | None = None
     columns: tuple[Column, ...] | None = None
+    batch: int = 0
+    why: str = ""
 
     def types_for(self, count: int) -> tuple[int, ...]:
         """The parameters' types, as their client wrote them; 0 where nobody knows."""
@@ -40,6 +47,17 @@ class Prepared(Struct):
                 for number in range(count)
             ]
         )
+
+
+def prepare(sql: str, types: tuple[int, ...], before: Prepared | None, batch: int = 0) -> Prepared:
+    """A statement is prepared; `before`: under the same name. What was told of the same one still holds.
+
+    asyncpg, if it keeps no statements, prepares one again right before it binds it, and goes by that.
+    """
+    prepared = Prepared(sql, types, batch=batch)
+    if before is not None and (before.sql, before.types) == (sql, types):
+        prepared.told, prepared.columns = before.told, before.columns
+    return prepared
 
 
 class Run(Struct, eq=False):
@@ -79,7 +97,7 @@ class Run(Struct, eq=False):
     def row(self, body: bytes) -> None:
         """A DataRow."""
         values = codec.row(body)
-        if not self._fits(len(body)):
+        if not self.fits(len(body) + EACH):
             return
         if self.columns is None:  # nobody has asked for them
             binary = [codec.form_of(self.forms, number) for number in range(len(values))]
@@ -108,11 +126,19 @@ class Run(Struct, eq=False):
     def piece(self, data: bytes, *, out: bool) -> None:
         """Data that is copied."""
         pieces = self.taken if out else self.given
-        if pieces is not None and self._fits(len(data)):
+        if pieces is not None and self.fits(len(data)):
             pieces.append(data)
+
+    def notice(self, body: bytes) -> None:
+        """A NoticeResponse."""
+        said = codec.said_by(body)
+        if self.fits(len(body) + EACH):
+            self.notices.append(said)
 
     def completed(self, tag: str) -> None:
         """The result that was coming is whole."""
+        if not self.fits(len(tag) + EACH):
+            return
         count = _COUNT.match(tag)
         if self.suspended and count:
             tag = f"{count[1]} {len(self.rows)}"
@@ -135,6 +161,14 @@ class Run(Struct, eq=False):
         verb = words[0] if words and words[0] in _CHANGING else "SELECT"
         self.completed(f"{'INSERT 0' if verb == 'INSERT' else verb} {len(self.rows)}")
 
+    def fits(self, size: int) -> bool:
+        """Whether so many bytes more may be held. Once they may not, nothing is."""
+        self.size += size
+        if self.size > MAX_HELD:
+            self.why = self.why or f"more than {MAX_HELD} bytes"
+            self.rows, self.given, self.taken, self.results, self.notices = [], [], None, [], []
+        return not self.why
+
     def request(self) -> Request:
         """What was asked."""
         copy = b"".join(self.given or ()) if self.copying else None
@@ -154,31 +188,32 @@ class Run(Struct, eq=False):
             self.completed("")
         return Reply(tuple(self.results), self.failure, tuple(self.notices))
 
-    def _fits(self, size: int) -> bool:
-        self.size += size
-        if self.size > MAX_HELD:
-            self.why = self.why or f"more than {MAX_HELD} bytes"
-            self.rows, self.given, self.taken = [], [], None
-        return not self.why
-
 
 class Portal(Struct, eq=False):
-    """A statement with its parameters, and its run once it is executed."""
+    """A statement with its parameters, and its run once it is executed. `batch`: see `named`."""
 
     prepared: Prepared
     bound: codec.Bind
     columns: tuple[Column, ...] | None = None
     run: Run | None = None
+    batch: int = 0
 
 
 class Expected(Struct, eq=False):
-    """A client's message that is owed an answer, by the letter of its type; `D` of a statement is `d`."""
+    """A client's message that is owed an answer, by the letter of its type; `D` of a statement is `d`.
+
+    `name`: what it names. `before`: what that was until then. `batch`: the one that it ends.
+    `copy`: the Execute of a COPY ... FROM STDIN whose data had not ended when this Sync was sent.
+    """
 
     kind: bytes
     prepared: Prepared | None = None
     portal: Portal | None = None
     run: Run | None = None
     name: str = ""
+    before: Prepared | None = None
+    batch: int = 0
+    copy: "Expected | None" = None
 
 
 def leads_to(head: Expected, run: Run) -> bool:

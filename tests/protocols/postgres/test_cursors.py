@@ -2,6 +2,7 @@
 
 import pytest
 
+from svcmock_protocols.postgres import watched
 from svcmock_protocols.postgres.cursors import Cursors, Fetch, Watching, declared, fetched
 from svcmock_protocols.postgres.messages import Column, Reply, Result, failed, said
 from svcmock_protocols.postgres.watched import Prepared, Run
@@ -125,3 +126,16 @@ def test_cursors_with_hold_end_with_the_connection():
     one.asked(holding)
     assert one.end() == []
     assert one.end(all_=True) == [holding]
+
+
+def test_what_is_fetched_has_a_limit_together(monkeypatch):
+    monkeypatch.setattr(watched, "MAX_HELD", 100)
+    one, declaring = Watching(), run(DECLARE, Result(tag="DECLARE CURSOR"))
+    one.asked(declaring)
+    for _ in range(3):
+        fetching = run("FETCH 1 FROM c", Result(ID, (("1",),), "FETCH 1"))
+        fetching.size = 40
+        one.asked(fetching)
+        one.finished(fetching)
+    assert one.end() == [declaring]
+    assert (declaring.why, declaring.results[0].rows) == ("more than 100 bytes", ())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from svcmock.protocol import Began, Exchange, Fact, Forward, Lost, Opaque, Shut, Side, StartTLS, Upstream
+from svcmock.protocol import Began, Exchange, Forward, Lost, Opaque, Shut, Side, Upstream
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, said
 from svcmock_protocols.postgres.tap import PostgresTap
 from tests.protocols.conformance import check_tap_splits, mutate, watch
@@ -39,67 +39,6 @@ def exchanges(*turns: tuple[bytes, bytes]) -> list[tuple[Request, Reply]]:
     assert not [out for out in found if isinstance(out, Opaque | Lost)], found
     assert sum(isinstance(out, Began) for out in found) == sum(isinstance(out, Exchange) for out in found)
     return [(out.request, out.reply) for out in found if isinstance(out, Exchange)]
-
-
-# --- the login ---
-
-
-def test_tls_of_the_client_is_declined_and_not_passed_on():
-    one = tap()
-    assert one.from_client(wire.GSSENC + wire.SSL, 0.0) == [Forward(b"N", Side.CLIENT)] * 2
-    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.startup(), Side.SERVER)]
-
-
-def test_tls_of_the_client_where_the_service_has_it():
-    one = tap(tls=True)
-    assert one.from_client(wire.SSL, 0.0) == [Forward(b"S", Side.CLIENT), StartTLS(Side.CLIENT)]
-    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.startup(), Side.SERVER)]
-
-
-@pytest.mark.parametrize("mode", ["prefer", "require", "verify-full"])
-def test_tls_towards_the_server(mode):
-    one = tap(f"postgres://db.example?sslmode={mode}")
-    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.SSL, Side.SERVER)]
-    assert one.from_client(wire.query("x")[:3], 0.0) == []
-    begun = [StartTLS(Side.SERVER), Forward(wire.startup(), Side.SERVER), Forward(b"Q\0\0", Side.SERVER)]
-    assert one.from_server(b"S", 0.0) == begun
-
-
-def test_a_server_without_tls():
-    one = tap("postgres://db.example?sslmode=prefer")
-    one.from_client(wire.startup(), 0.0)
-    assert one.from_server(b"N", 0.0) == [Forward(wire.startup(), Side.SERVER)]
-    one = tap("postgres://db.example?sslmode=require")
-    one.from_client(wire.startup(), 0.0)
-    told, *shut = one.from_server(b"N", 0.0)
-    assert b"SFATAL" in told.data
-    assert b"does not speak TLS" in told.data
-    assert shut == [Shut(Side.CLIENT), Shut(Side.SERVER)]
-
-
-def test_what_binds_to_tls_is_taken_out_of_the_offer():
-    one = tap()
-    one.from_client(wire.startup(), 0.0)
-    offer = wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
-    kept = wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256\0\0")
-    assert one.from_server(offer, 0.0) == [Forward(kept, Side.CLIENT)]
-    secret = wire.message(b"p", b"SCRAM-SHA-256\0", wire.value(b"n,,n=,r=abc"))
-    assert one.from_client(secret, 0.0) == [Forward(secret, Side.SERVER)]
-
-
-def test_what_the_server_is_becomes_facts():
-    one = tap()
-    one.from_client(wire.startup(user="ann", timezone="UTC"), 0.0)
-    told = wire.reported("server_version", "18.1") + wire.reported("TimeZone", "UTC")
-    out = one.from_server(told + wire.reported("application_name", "x"), 0.0)
-    assert [one for one in out if isinstance(one, Fact)] == [Fact("server_version", "18.1")]
-
-
-def test_a_cancel_request_is_passed_on():
-    one = tap()
-    request = wire.i32(16, 80877102, 7) + b"abcd"
-    assert one.from_client(request, 0.0) == [Forward(request, Side.SERVER)]
-    assert one.eof(Side.SERVER, 0.0) == [Shut(Side.CLIENT)]
 
 
 # --- statements ---
@@ -139,6 +78,15 @@ def test_asyncpg():
     known = Reply((Result(ID),), types=(23,))
     again = (Request("SELECT $1", ("1",), (23,)), ONE)
     assert found == [(Request("SELECT $1", op="describe"), known), again, again]
+
+
+def test_asyncpg_that_keeps_no_statements():
+    """It prepares a statement again right before it binds it, by what it was told of it before."""
+    asked = wire.parse("SELECT $1") + wire.describe("S") + wire.FLUSH
+    run = wire.parse("SELECT $1") + wire.bind((b"\0\0\0\1",), formats=(1,), wanted=(1,)) + wire.execute()
+    rows = wire.PARSED + wire.BOUND + wire.row(b"\0\0\0\1") + wire.complete("SELECT 1") + wire.ready()
+    found = exchanges((asked, wire.PARSED + wire.types(23) + IDS), (run + wire.SYNC, rows))
+    assert found[1:] == [(Request("SELECT $1", ("1",), (23,)), ONE)]
 
 
 def test_pg8000():
@@ -215,8 +163,138 @@ def test_a_failure_at_the_end_of_the_transaction():
 
 def test_a_server_that_goes_away():
     found = seen((wire.query("SELECT 1"), wire.error("57P01", "shutdown", "FATAL")))
-    assert found == [Began(1), Lost(1, "the upstream left before it had answered")]
+    assert found == [Began(1), Lost(1, "the server ended the connection: 57P01 shutdown")]
+    left = [Began(1), Lost(1, "the upstream left before it had answered")]
+    assert seen((wire.query("SELECT 1"), b"")) == left
     assert seen((b"", wire.error("57P01", "shutdown", "FATAL"))) == []
+
+
+def test_a_failure_that_ends_the_connection_is_nobodys_answer():
+    """In a pipeline, too: what it answers at another time is not known. What came before it was answered."""
+    one = wire.parse("a") + wire.bind() + wire.execute()
+    answer = wire.PARSED + wire.BOUND + wire.complete("A") + wire.PARSED + wire.error("57P01", "bye", "FATAL")
+    found = seen((one + one + wire.SYNC, answer))
+    assert [(type(out), out.id) for out in found[2:]] == [(Exchange, 1), (Lost, 2)]
+    assert found[2].reply == Reply((Result(tag="A"),))
+
+
+def test_a_connection_that_ends_in_a_transaction_has_no_status_at_its_end():
+    found = exchanges(
+        (wire.query("BEGIN"), wire.complete("BEGIN") + wire.ready("T")),
+        (wire.parse("a") + wire.bind() + wire.execute() + wire.FLUSH,
+         wire.PARSED + wire.BOUND + wire.complete("A")),
+    )  # fmt: skip
+    assert found == [(Request("a"), Reply((Result(tag="A"),)))]
+
+
+@pytest.mark.parametrize("end", ["terminate", "vanish"])
+def test_a_client_that_leaves_in_a_transaction(end):
+    """What it was told is recorded, whether or not the server's end is ever seen."""
+    one, found = logged_in(), []
+    turns = (
+        (wire.query("BEGIN"), wire.complete("BEGIN") + wire.ready("T")),
+        (wire.query("DECLARE c CURSOR FOR x"), wire.complete("DECLARE CURSOR") + wire.ready("T")),
+        (wire.query("FETCH 1 FROM c"), IDS + wire.row(b"1") + wire.complete("FETCH 1") + wire.ready("T")),
+        (wire.parse("y") + wire.bind(portal="p") + wire.describe("P", "p") + wire.execute("p", 1) + wire.SYNC,
+         wire.PARSED + wire.BOUND + IDS + wire.row(b"2") + wire.SUSPENDED + wire.ready("T")),
+    )  # fmt: skip
+    for client, server in turns:
+        found += [*one.from_client(client, 0.0), *one.from_server(server, 0.0)]
+    found += one.from_client(wire.TERMINATE, 0.0) if end == "terminate" else one.eof(Side.CLIENT, 0.0)
+    told = {out.request.sql: out.reply.results for out in found if isinstance(out, Exchange)}
+    assert told == {
+        "DECLARE c CURSOR FOR x": (Result(ID, (("1",),), "DECLARE CURSOR"),),
+        "y": (Result(ID, (("2",),), "SELECT 1"),),
+    }
+
+
+# --- names ---
+
+
+def run_of(statement: str, tag: str = "X") -> tuple[bytes, bytes]:
+    return (
+        wire.bind(statement=statement) + wire.execute() + wire.SYNC,
+        wire.BOUND + wire.complete(tag) + wire.ready(),
+    )
+
+
+def test_a_name_that_is_taken_means_what_it_meant():
+    found = exchanges(
+        (wire.parse("a", "s") + wire.SYNC, wire.PARSED + wire.ready()),
+        (wire.parse("b", "s") + wire.SYNC, wire.error("42P05", "taken") + wire.ready()),
+        run_of("s"),
+    )
+    assert found[-1] == (Request("a"), Reply((Result(tag="X"),)))
+
+
+def test_what_is_skipped_does_not_change_names():
+    skipped = wire.parse("!") + wire.close("S", "s") + wire.parse("b", "s") + wire.parse("c", "t") + wire.SYNC
+    found = exchanges(
+        (wire.parse("a", "s") + wire.SYNC, wire.PARSED + wire.ready()),
+        (skipped, wire.error("42601", "no") + wire.ready()),
+        run_of("s"),
+        (wire.parse("d", "t") + wire.SYNC, wire.PARSED + wire.ready()),
+        run_of("t"),
+    )
+    assert [request.sql for request, _ in found if request.op == "query"] == ["a", "d"]
+
+
+def test_statements_that_sql_drops_are_forgotten(monkeypatch):
+    """Drivers that prepare under ever new names drop them by DEALLOCATE: none of that ends the watching."""
+    monkeypatch.setattr("svcmock_protocols.postgres.named.MAX_NAMED", 2)
+    turns = []
+    for number in range(6):
+        turns += [
+            (wire.parse("a", f"s{number}") + wire.SYNC, wire.PARSED + wire.ready()),
+            run_of(f"s{number}"),
+            (wire.query(f"DEALLOCATE s{number}"), wire.complete("DEALLOCATE") + wire.ready()),
+        ]
+    assert len(exchanges(*turns)) == 6
+
+
+def test_a_statement_that_nobody_saw_prepared():
+    """PREPARE of SQL makes one that Bind can name; it is passed on, and what it is is not made up."""
+    found = seen((wire.query("PREPARE s AS SELECT 1"), wire.complete("PREPARE") + wire.ready()), run_of("s"))
+    assert [type(out) for out in found] == [Began, Lost]
+    assert found[1].kind == "skipped"
+
+
+def test_a_portal_that_is_executed_again_gives_nothing_new():
+    found = exchanges(
+        (wire.parse("x") + wire.bind(portal="c") + wire.execute("c") + wire.execute("c") + wire.SYNC,
+         wire.PARSED + wire.BOUND + wire.complete("X 1") + wire.complete("X 0") + wire.ready()),
+        (wire.query("b"), wire.complete("B") + wire.ready()),
+    )  # fmt: skip
+    assert [reply.results[0].tag for _, reply in found][-1] == "B"
+
+
+# --- pipelines ---
+
+
+def test_a_pipeline_with_a_sync_for_each_statement():
+    """As postgres.js has it: many are sent before the first is answered, and some of them fail."""
+    client, server = b"", b""
+    for number in range(30):
+        client += wire.parse(f"q{number}") + wire.bind() + wire.describe() + wire.execute() + wire.SYNC
+        failed = number % 3 == 1
+        server += wire.error("42P01", str(number)) if failed else wire.PARSED + wire.BOUND + IDS
+        server += (b"" if failed else wire.row(b"%d" % number) + wire.complete("SELECT 1")) + wire.ready()
+    found = [one for one in exchanges((client, server)) if one[0].op == "query"]
+    for number, (request, reply) in enumerate(found):
+        assert request.sql == f"q{number}"
+        assert (reply.failure.get("M") if reply.failure else reply.results[0].rows[0][0]) == str(number)
+    assert len(found) == 30
+
+
+def test_what_is_sent_behind_a_failure_is_paired_again_after_its_sync():
+    one = wire.parse("a") + wire.bind() + wire.execute()
+    ok = wire.PARSED + wire.BOUND + wire.complete("A") + wire.ready()
+    found = seen(
+        (one + one, wire.PARSED + wire.error("42P01", "no")),
+        (one + wire.query("q") + wire.close("S", "s") + wire.SYNC + one + wire.SYNC, wire.ready() + ok),
+    )
+    told = [out.reply.failure for out in found if isinstance(out, Exchange)]
+    assert told == [said("42P01", "no"), None]
 
 
 # --- copies ---
@@ -248,6 +326,35 @@ def test_the_sync_that_a_copy_swallows():
     assert len(found) == 2
 
 
+COPYING = wire.message(b"G", b"\0", wire.i16(1, 0))
+DATA, DONE, FAIL = wire.message(b"d", b"1\n"), wire.message(b"c"), wire.message(b"f", b"no\0")
+COPY = wire.parse("COPY t FROM STDIN") + wire.bind() + wire.execute() + wire.SYNC
+READY = wire.PARSED + wire.BOUND
+NO = wire.error("23505", "twice")
+
+
+@pytest.mark.parametrize(
+    ("turns", "given"),
+    [
+        pytest.param([(COPY, READY + COPYING), (DATA, NO), (DATA + DONE + wire.SYNC, b"")], b"1\n", id="early"),
+        pytest.param([(COPY, READY + COPYING), (DATA + DONE + wire.SYNC, NO)], b"1\n", id="at its end"),
+        pytest.param([(COPY, READY + COPYING), (DATA + FAIL + wire.SYNC, NO)], b"1\n", id="by the client"),
+        pytest.param([(COPY, READY + COPYING), (DATA + wire.SYNC + DONE + wire.SYNC, NO)], b"1\n", id="sync"),
+        pytest.param([(COPY + DATA + DONE + wire.SYNC, READY + COPYING + NO)], b"1\n", id="untold"),
+        pytest.param([(COPY + DATA + DONE, NO + wire.ready()), (wire.SYNC, b"")], None, id="refused"),
+        pytest.param([(COPY + DATA + DONE + wire.SYNC, NO + wire.ready())], None, id="refused, untold"),
+    ],
+)
+def test_a_copy_that_fails_and_its_syncs(turns, given):
+    """As many are answered as the server answers: what comes next is paired with its own answer."""
+    after = (wire.query("SELECT 1"), wire.ready() + wire.complete("SELECT 1") + wire.ready())
+    found = [one for one in exchanges(*turns, after) if one[0].op == "query"]
+    assert found == [
+        (Request("COPY t FROM STDIN", copy=given), Reply(failure=said("23505", "twice"))),
+        (Request("SELECT 1"), Reply((Result(tag="SELECT 1"),))),
+    ]
+
+
 # --- what is said unasked ---
 
 
@@ -259,6 +366,23 @@ def test_notices_notifications_and_reports():
     )
     reply = Reply((Result(tag="CALL"),), None, (said("00000", "hi", "NOTICE"),), None, (("x", "y"),), "T")
     assert found == [(Request("CALL p()"), reply)]
+
+
+def test_what_is_noticed_before_a_statement_runs_is_its_own():
+    notice = wire.error("42622", "cut off", "NOTICE", b"N")
+    last = wire.error("01000", "deferred", "WARNING", b"N")
+    answer = notice + wire.PARSED + wire.BOUND + wire.complete("A") + last + wire.ready()
+    ((_, reply),) = exchanges((wire.parse("a") + wire.bind() + wire.execute() + wire.SYNC, answer))
+    assert reply.notices == (said("42622", "cut off", "NOTICE"), said("01000", "deferred", "WARNING"))
+
+
+def test_what_changes_unasked_is_no_statements():
+    """A server that reads its configuration again reports what has changed to all."""
+    found = exchanges(
+        (b"", wire.reported("TimeZone", "CET")),
+        (wire.query("SELECT 1"), wire.complete("SELECT 1") + wire.ready()),
+    )
+    assert found == [(Request("SELECT 1"), Reply((Result(tag="SELECT 1"),)))]
 
 
 # --- what is not understood ---
@@ -277,6 +401,11 @@ def test_notices_notifications_and_reports():
         (wire.query("x"), wire.message(b"D", b"\0\3")),
         (wire.query("x"), wire.message(b"W", b"\0\0\0")),
         (wire.SYNC, wire.message(b"T", b"\0\0")),
+        (wire.SYNC, wire.message(b"Z")),
+        (wire.SYNC, wire.ready("X")),
+        (wire.SYNC, wire.ready() + wire.ready()),
+        (wire.query("x"), wire.complete("X") + wire.ready() + wire.complete("Y")),
+        (wire.bind() + wire.SYNC, wire.BOUND + wire.row(b"1")),
     ],
 )
 def test_it_is_passed_on_unread_from_there(client, server):
@@ -289,26 +418,6 @@ def test_it_is_passed_on_unread_from_there(client, server):
     assert b"".join(each.data for each in passed if each.to is Side.CLIENT) == server
     assert one.from_client(b"more", 0.0) == (Forward(b"more", Side.SERVER),)
     assert one.from_server(b"more", 0.0) == (Forward(b"more", Side.CLIENT),)
-
-
-def test_an_upstream_that_is_not_there():
-    one = tap()
-    one.from_client(wire.startup(), 0.0)
-    told, shut = one.unreachable("refused", 0.0)
-    assert b"C08006\0Msvcmock: db.example cannot be reached: refused\0" in told.data
-    assert shut == Shut(Side.CLIENT)
-    assert one.from_client(b"x", 0.0) == ()
-    assert one.eof(Side.CLIENT, 0.0) == []
-
-
-def test_an_upstream_that_is_not_there_before_the_client_has_spoken():
-    """A client that asks for TLS first would not read the reason if it came as the answer to that."""
-    one = tap()
-    assert one.unreachable("refused", 0.0) == ()
-    assert one.from_client(wire.SSL, 0.0) == [Forward(b"N", Side.CLIENT)]
-    told, shut = one.from_client(wire.startup(), 0.0)
-    assert b"cannot be reached: refused" in told.data
-    assert shut == Shut(Side.CLIENT)
 
 
 def test_a_function_call_is_followed():

@@ -3,7 +3,7 @@
 from svcmock_protocols.postgres import watched
 from svcmock_protocols.postgres.codec import Bind
 from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, said
-from svcmock_protocols.postgres.watched import Prepared, Run
+from svcmock_protocols.postgres.watched import Prepared, Run, prepare
 from tests.protocols.postgres import wire
 
 ID = (Column("id", 23),)
@@ -110,3 +110,28 @@ def test_a_row_of_another_width_is_no_row():
     one.described(ID)
     one.row(body(wire.row(b"\0\0\0\7", None)))
     assert "number of columns" in one.why
+
+
+def test_what_is_prepared_again_is_known():
+    before = prepare("SELECT $1", (), None)
+    before.told = (23,)
+    again = prepare("SELECT $1", (), before, 7)
+    assert (again.told, again.batch) == ((23,), 7)
+    assert again is not before
+    assert prepare("SELECT $1", (25,), before).told is None
+    assert prepare("SELECT $2", (), before).told is None
+
+
+def test_what_has_no_size_of_its_own_is_counted(monkeypatch):
+    """A server can send results, rows without columns and notices without end."""
+    monkeypatch.setattr(watched, "MAX_HELD", 100)
+    for more in (
+        lambda one: one.completed(""),
+        lambda one: one.row(body(wire.row())),
+        lambda one: one.notice(body(wire.error("00000", "n", kind=b"N"))),
+    ):
+        one = Run(Prepared("SELECT"), 0.0)
+        for _ in range(10):
+            more(one)
+        assert one.why == "more than 100 bytes"
+        assert (one.rows, one.results, one.notices) == ([], [], [])

@@ -1,0 +1,107 @@
+"""How a client of a recorded service logs in, with the bytes of both sides."""
+
+import pytest
+
+from svcmock.protocol import Fact, Forward, Opaque, Shut, Side, StartTLS, Upstream
+from svcmock_protocols.postgres import login
+from svcmock_protocols.postgres.tap import PostgresTap
+from tests.protocols.postgres import wire
+
+
+def tap(url: str = "postgres://db.example", **more) -> PostgresTap:
+    return PostgresTap(wire.context(**more), Upstream(url, "db.example"))
+
+
+def test_tls_of_the_client_is_declined_and_not_passed_on():
+    one = tap()
+    assert one.from_client(wire.GSSENC + wire.SSL, 0.0) == [Forward(b"N", Side.CLIENT)] * 2
+    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.startup(), Side.SERVER)]
+
+
+def test_tls_of_the_client_where_the_service_has_it():
+    one = tap(tls=True)
+    assert one.from_client(wire.SSL, 0.0) == [Forward(b"S", Side.CLIENT), StartTLS(Side.CLIENT)]
+    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.startup(), Side.SERVER)]
+
+
+@pytest.mark.parametrize("mode", ["prefer", "require", "verify-full"])
+def test_tls_towards_the_server(mode):
+    one = tap(f"postgres://db.example?sslmode={mode}")
+    assert one.from_client(wire.startup(), 0.0) == [Forward(wire.SSL, Side.SERVER)]
+    assert one.from_client(wire.query("x")[:3], 0.0) == []
+    begun = [StartTLS(Side.SERVER), Forward(wire.startup(), Side.SERVER), Forward(b"Q\0\0", Side.SERVER)]
+    assert one.from_server(b"S", 0.0) == begun
+
+
+def test_a_server_without_tls():
+    one = tap("postgres://db.example?sslmode=prefer")
+    one.from_client(wire.startup(), 0.0)
+    assert one.from_server(b"N", 0.0) == [Forward(wire.startup(), Side.SERVER)]
+    one = tap("postgres://db.example?sslmode=require")
+    one.from_client(wire.startup(), 0.0)
+    told, *shut = one.from_server(b"N", 0.0)
+    assert b"SFATAL" in told.data
+    assert b"does not speak TLS" in told.data
+    assert shut == [Shut(Side.CLIENT), Shut(Side.SERVER)]
+
+
+def test_what_binds_to_tls_is_taken_out_of_the_offer():
+    one = tap()
+    one.from_client(wire.startup(), 0.0)
+    offer = wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0")
+    kept = wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256\0\0")
+    assert one.from_server(offer, 0.0) == [Forward(kept, Side.CLIENT)]
+    secret = wire.message(b"p", b"SCRAM-SHA-256\0", wire.value(b"n,,n=,r=abc"))
+    assert one.from_client(secret, 0.0) == [Forward(secret, Side.SERVER)]
+
+
+def test_what_the_server_is_becomes_facts():
+    one = tap()
+    one.from_client(wire.startup(user="ann", timezone="UTC"), 0.0)
+    told = wire.reported("server_version", "18.1") + wire.reported("TimeZone", "UTC")
+    out = one.from_server(told + wire.reported("application_name", "x"), 0.0)
+    assert [one for one in out if isinstance(one, Fact)] == [Fact("server_version", "18.1")]
+
+
+def test_a_cancel_request_is_passed_on():
+    one = tap()
+    request = wire.i32(16, 80877102, 7) + b"abcd"
+    assert one.from_client(request, 0.0) == [Forward(request, Side.SERVER)]
+    assert one.eof(Side.SERVER, 0.0) == [Shut(Side.CLIENT)]
+
+
+def test_an_upstream_that_is_not_there():
+    one = tap()
+    one.from_client(wire.startup(), 0.0)
+    told, shut = one.unreachable("refused", 0.0)
+    assert b"C08006\0Msvcmock: db.example cannot be reached: refused\0" in told.data
+    assert shut == Shut(Side.CLIENT)
+    assert one.from_client(b"x", 0.0) == ()
+    assert one.eof(Side.CLIENT, 0.0) == []
+
+
+def test_an_upstream_that_is_not_there_before_the_client_has_spoken():
+    """A client that asks for TLS first would not read the reason if it came as the answer to that."""
+    one = tap()
+    assert one.unreachable("refused", 0.0) == []
+    assert one.from_client(wire.SSL, 0.0) == [Forward(b"N", Side.CLIENT)]
+    told, shut = one.from_client(wire.startup(), 0.0)
+    assert b"cannot be reached: refused" in told.data
+    assert shut == Shut(Side.CLIENT)
+
+
+def test_a_server_that_reports_without_end():
+    """What is not understood is passed on as it came, and nothing grows."""
+    one = tap()
+    one.from_client(wire.startup(), 0.0)
+    told = b"".join([wire.reported(f"p{number}", "x") for number in range(login.MAX_PARAMETERS + 1)])
+    out = one.from_server(told, 0.0)
+    assert isinstance(out[-1], Opaque)
+    assert one.from_server(b"more", 0.0) == (Forward(b"more", Side.CLIENT),)
+    assert isinstance(tap_after(b"R\x7f\0\0\0")[-1], Opaque)
+
+
+def tap_after(told: bytes) -> list:
+    one = tap()
+    one.from_client(wire.startup(), 0.0)
+    return list(one.from_server(told, 0.0))
