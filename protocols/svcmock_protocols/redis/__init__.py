@@ -12,7 +12,7 @@ from svcmock.capabilities import Folder
 from svcmock.protocol import Context, Doc, Documents, Explanation, Files, Plugin, Session, Tap, Upstream
 from svcmock_protocols.redis import canonical, credentials, documents, facts, messages
 from svcmock_protocols.redis import miss as misses
-from svcmock_protocols.redis.cluster import Node
+from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.shared import Shared
 
 
@@ -113,9 +113,8 @@ class RedisPlugin:
         return ()
 
     def schema(self, options: Any, folder: Folder) -> facts.Facts:
-        announce = messages.options_of(options).announce
-        if announce:
-            Node(announce)  # raises Invalid
+        known = messages.options_of(options)
+        Topology(known.announce, known.nodes)  # raises Invalid
         return facts.facts(folder)
 
 

@@ -79,17 +79,24 @@ class ReplyReader:
         """Whether nothing of a reply is here."""
         return self._at >= len(self._buffer) and not self._open and self._bulk is None
 
-    def feed(self, data: bytes) -> list[Value]:
-        """The replies that are whole now. Raises Malformed."""
+    @property
+    def unread(self) -> int:
+        """Bytes of what came last that have not been looked at."""
+        return len(self._buffer) - self._at
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come."""
         if self._at >= len(self._buffer):
             self._buffer, self._at, self._scanned = data, 0, 0
-        else:
-            if isinstance(self._buffer, bytes) or self._at > _TRIM:
-                self._buffer = bytearray(memoryview(self._buffer)[self._at :])
-                self._scanned = max(0, self._scanned - self._at)
-                self._at = 0
-            self._buffer += data
-        replies: list[Value] = []
+            return
+        if isinstance(self._buffer, bytes) or self._at > _TRIM:
+            self._buffer = bytearray(memoryview(self._buffer)[self._at :])
+            self._scanned = max(0, self._scanned - self._at)
+            self._at = 0
+        self._buffer += data
+
+    def next(self) -> Value | None:
+        """The next whole reply; None until there is one. Raises Malformed."""
         while self._at < len(self._buffer):
             before = self._at
             found = self._bulk_value() if self._bulk is not None else self._line_value()
@@ -98,12 +105,12 @@ class ReplyReader:
             if self._seen + waits > self._most + MAX_LINE:
                 raise Malformed(f"a reply of more than {self._most} bytes")
             if found is None:
-                break
+                return None
             value = self._place(found[0]) if found else None
             if value is not None:
-                replies.append(value)
                 self._items = self._seen = 0
-        return replies
+                return value
+        return None
 
     def _line_value(self) -> tuple[()] | tuple[Value] | None:
         """The value that a line is; nothing in it where only a list or a bulk begins; None: more must come."""

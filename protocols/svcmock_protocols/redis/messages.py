@@ -125,11 +125,13 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """A service's `options:` in the graph.
 
     `model`: what clients write changes what they read. `announce`: the `host:port` at which clients of a
-    cluster reach this service. `max_command`: bytes of a larger one are refused.
+    cluster of one shard reach this service. `nodes`: where they reach each node, by its own `host:port`.
+    `max_command`: bytes of a larger one are refused.
     """
 
     model: bool = False
     announce: str = ""
+    nodes: dict[str, str] = {}
     max_command: Annotated[int, Meta(ge=1024, le=512 * MIB)] = 64 * MIB
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from svcmock.protocol import Ask, Close, Context, Out, Outs, Publish, Send, Wake
 from svcmock_protocols.redis import catalogue, local, pubsub
-from svcmock_protocols.redis.cluster import Node
+from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.codec import encode
 from svcmock_protocols.redis.commands import CommandReader, Malformed
 from svcmock_protocols.redis.facts import Facts
@@ -83,7 +83,7 @@ class RedisSession:
         facts = context.schema if isinstance(context.schema, Facts) else Facts()
         self._client = Client(self._shared.client(), facts)
         self._subscriptions = pubsub.Subscriptions(self._shared, context.pace)
-        self._node = Node(options.announce) if options.announce else None
+        self._topology = Topology(options.announce, options.nodes)
         self._model = self._modelled() if options.model else None
         self._queue: list[Args] | None = None
         """The commands of a transaction, between MULTI and EXEC."""
@@ -214,8 +214,8 @@ class RedisSession:
             return self._own(args)
         if name == b"CLIENT" and catalogue.name_of(args) == b"CLIENT REPLY":
             return self._reply_mode(args)
-        if self._node is not None and name == b"CLUSTER":
-            known = self._node.answer(args)
+        if name == b"CLUSTER":
+            known = self._topology.answer(args)
             if known is not None:
                 return self._say(known)
         if self._model is not None and self._model.answers(args):
@@ -244,9 +244,10 @@ class RedisSession:
             # a route may say what the server is; the version counts all the same
             local.hello(args, self._client)
             self._subscriptions.version = self._client.version
-        if reply.wire and args[0] not in SHAPED and self._node is None:
+        if reply.wire and args[0] not in SHAPED and not self._topology.given:
             return [] if self._mute() else [Send(reply.wire)]
-        return self._say(fit(reply.value, args, self._client.version))
+        value = self._topology.led(args, reply.value)
+        return self._say(fit(value, args, self._client.version))
 
     def _by_itself(self, args: Args) -> list[Out]:
         """No route answers what the mock can answer."""
@@ -261,8 +262,7 @@ class RedisSession:
     def _say(self, value: Value) -> list[Out]:
         if self._mute():
             return []
-        if self._node is not None:
-            value = self._node.redirected(value)
+        value = self._topology.redirected(value)
         return [Send(encode(value, self._client.version))]
 
     def _mute(self) -> bool:

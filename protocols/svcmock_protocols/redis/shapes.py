@@ -18,13 +18,16 @@ _WITH: Final = frozenset({b"WITHSCORES", b"WITHVALUES", b"WITHSCORE"})
 # --- to RESP3 -------------------------------------------------------------------------------------------------
 
 
-def _map(value: Value) -> Value:
+def paired(value: Value) -> Value:
+    """A flat list as the map that it stands for."""
     if isinstance(value, Array) and value.kind == "array" and len(value.items) % 2 == 0:
         return Map(tuple(zip(value.items[::2], value.items[1::2], strict=True)))
     return value
 
 
-def _each(shape: Shape) -> Shape:
+def each(shape: Shape) -> Shape:
+    """A list in which each item has this form."""
+
     def fitted(value: Value) -> Value:
         if isinstance(value, Array):
             return Array(tuple(map(shape, value.items)), value.kind)
@@ -63,7 +66,7 @@ def _last(value: Value) -> Value:
 def _popped(value: Value) -> Value:
     """A key, and members with their scores."""
     if isinstance(value, Array) and len(value.items) == 2:
-        return Array((value.items[0], _each(_last)(value.items[1])))
+        return Array((value.items[0], each(_last)(value.items[1])))
     return value
 
 
@@ -74,11 +77,11 @@ def _streams(value: Value) -> Value:
     return value
 
 
-def _below(name: bytes, shape: Shape) -> Shape:
+def below(name: bytes, shape: Shape) -> Shape:
     """A map of which the value under a name has a form of its own."""
 
     def fitted(value: Value) -> Value:
-        value = _map(value)
+        value = paired(value)
         if isinstance(value, Map):
             return Map(tuple((key, shape(item) if key == name else item) for key, item in value.pairs))
         return value
@@ -90,28 +93,31 @@ def _placed(value: Value) -> Value:
     """A place that was found: the list of two in it is where it lies, if it was asked for."""
     if not isinstance(value, Array):
         return value
-    return Array(tuple(_each(_double)(item) for item in value.items))
+    return Array(tuple(each(_double)(item) for item in value.items))
 
 
 def _is_list(value: Value) -> bool:
     return isinstance(value, Array)
 
 
-_DETAILED_STREAM: Final = _below(b"groups", _each(_below(b"consumers", _each(_map))))
+_DETAILED_STREAM: Final = below(b"groups", each(below(b"consumers", each(paired))))
 """XINFO STREAM ... FULL."""
 _UP: Final[dict[bytes, Shape]] = {
-    **dict.fromkeys((b"HGETALL", b"CONFIG GET", b"MEMORY STATS", b"CLIENT TRACKINGINFO", b"ACL GETUSER"), _map),
-    **dict.fromkeys((b"XINFO GROUPS", b"XINFO CONSUMERS"), _each(_map)),
+    **dict.fromkeys(
+        (b"HGETALL", b"CONFIG GET", b"MEMORY STATS", b"CLIENT TRACKINGINFO", b"ACL GETUSER"), paired
+    ),
+    **dict.fromkeys((b"XINFO GROUPS", b"XINFO CONSUMERS"), each(paired)),
     **dict.fromkeys((b"SMEMBERS", b"SINTER", b"SUNION", b"SDIFF"), _set),
     **dict.fromkeys((b"ZSCORE", b"ZINCRBY"), _double),
     **dict.fromkeys((b"BZPOPMIN", b"BZPOPMAX"), _last),
     **dict.fromkeys((b"ZMPOP", b"BZMPOP"), _popped),
     **dict.fromkeys((b"XREAD", b"XREADGROUP"), _streams),
-    **dict.fromkeys((b"GEOSEARCH", b"GEORADIUS", b"GEORADIUSBYMEMBER"), _each(_placed)),
-    **dict.fromkeys((b"GEORADIUS_RO", b"GEORADIUSBYMEMBER_RO"), _each(_placed)),
-    b"ZMSCORE": _each(_double),
-    b"GEOPOS": _each(_each(_double)),
+    **dict.fromkeys((b"GEOSEARCH", b"GEORADIUS", b"GEORADIUSBYMEMBER"), each(_placed)),
+    **dict.fromkeys((b"GEORADIUS_RO", b"GEORADIUSBYMEMBER_RO"), each(_placed)),
+    b"ZMSCORE": each(_double),
+    b"GEOPOS": each(each(_double)),
     b"XINFO STREAM": _DETAILED_STREAM,
+    b"CLUSTER SHARDS": each(below(b"nodes", each(paired))),
 }
 _SCORED: Final = frozenset(
     b"ZRANGE ZREVRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZDIFF ZINTER ZUNION ZRANDMEMBER".split()
@@ -137,7 +143,7 @@ def _up(args: Args) -> Shape | None:
     if name == b"SPOP":
         return _set if len(args) > 2 else None
     if name == b"LCS":
-        return _map if _has(args, frozenset({b"IDX"})) else None
+        return paired if _has(args, frozenset({b"IDX"})) else None
     return _UP.get(name_of(args))
 
 
@@ -176,7 +182,7 @@ def _down(args: Args) -> Shape | None:
     if name in {b"ZPOPMIN", b"ZPOPMAX"}:
         return _flat if len(args) > 2 else None
     if name == b"GEOPOS":
-        return _each(_no_list)
+        return each(_no_list)
     return _unmapped if name in {b"XREAD", b"XREADGROUP"} else None
 
 

@@ -30,6 +30,7 @@ from svcmock.protocol import (
     Upstream,
 )
 from svcmock_protocols.redis import catalogue, codec, commands, credentials, local, pubsub
+from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.documents import duration, show_duration
 from svcmock_protocols.redis.facts import fact
 from svcmock_protocols.redis.messages import (
@@ -94,8 +95,12 @@ class RedisTap:
         self._context = context
         self._upstream = upstream
         self._shared = context.state if isinstance(context.state, Shared) else Shared()
-        self._commands = commands.CommandReader(options_of(context.options).max_command)
+        options = options_of(context.options)
+        self._commands = commands.CommandReader(options.max_command)
         self._replies = codec.ReplyReader()
+        self._topology = Topology(options.announce, options.nodes)
+        self._held = bytearray()
+        """What came of a reply that may have to be passed on with other addresses."""
         self._pending: deque[_Pending] = deque()
         self._queue: list[Args] | None = None
         """The commands of a transaction that the client is sending."""
@@ -127,21 +132,40 @@ class RedisTap:
         return out
 
     def from_server(self, data: bytes, at: float) -> Sight:
-        out: list[Seen] = [Forward(data, Side.CLIENT)]
         if self._blind:
-            return out
+            return [Forward(data, Side.CLIENT)]
+        out: list[Seen] = []
+        if self._topology.given:
+            self._held += data
+        else:
+            out.append(Forward(data, Side.CLIENT))
+        self._replies.feed(data)
         try:
-            for value in self._replies.feed(data):
-                if not self._blind:
-                    self._value(value, at, out)
+            while (value := self._replies.next()) is not None:
+                if self._topology.given:
+                    out.append(self._led(value))
+                self._value(value, at, out)
         except codec.Malformed as error:
             self._give_up(f"the server's bytes are no replies: {error}", out)
         return out
 
+    def _led(self, value: Value) -> Forward:
+        """A whole reply as it is passed on: as it came, but for addresses."""
+        size = len(self._held) - self._replies.unread
+        data = bytes(self._held[:size])
+        del self._held[:size]
+        pushed = isinstance(value, Array) and self._is_pushed(value)
+        args = self._pending[0].args if self._pending and not pushed else ()
+        if not args or self._topology.astray(args, value):
+            return Forward(data, Side.CLIENT)
+        led = self._topology.redirected(self._topology.led(args, value))
+        return Forward(data if led == value else codec.encode(led, self._version), Side.CLIENT)
+
     def eof(self, side: Side, at: float) -> Sight:  # noqa: ARG002  what an end means does not depend on time
         if side is Side.CLIENT:
             return (Shut(Side.SERVER),)
-        out: list[Seen] = []
+        out: list[Seen] = [Forward(bytes(self._held), Side.CLIENT)] if self._held else []
+        self._held.clear()
         self._lose_all("the server ended the connection", out)
         return [*out, Shut(Side.CLIENT)]
 
@@ -263,6 +287,10 @@ class RedisTap:
         if passing is not None:
             out.append(Lost(pending.id, passing, "skipped"))
             return
+        astray = self._topology.astray(request.args, value)
+        if astray:
+            out.append(Lost(pending.id, astray))
+            return
         token = self._context.token
         reply = credentials.redact_reply(request, Reply(value), token)
         request = credentials.redact_request(request, token)
@@ -345,8 +373,12 @@ class RedisTap:
     def _give_up(self, why: str, out: list[Seen]) -> None:
         """From here on nothing is read."""
         self._blind = True
+        if self._held:
+            out.append(Forward(bytes(self._held), Side.CLIENT))
+            self._held.clear()
         self._lose_all(why, out)
         self._commands.clear()
+        self._replies = codec.ReplyReader()
         out.append(Opaque(why))
 
     def _lose_all(self, why: str, out: list[Seen]) -> None:

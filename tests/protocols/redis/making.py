@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from svcmock.noise import Noise
 from svcmock.protocol import Ask, Context, Out, Publish, Send, Session, Wake
 from svcmock_protocols.redis import canonical
+from svcmock_protocols.redis.codec import MAX_REPLY, ReplyReader
 from svcmock_protocols.redis.commands import encode
 from svcmock_protocols.redis.messages import Args, Error, Options, Reply, Request, Value
 from svcmock_protocols.redis.shared import Shared
@@ -17,6 +18,16 @@ def token(secret: bytes) -> bytes:
 def context(*ignore: str, **more) -> Context:
     options = Options(**more.pop("options", {}))
     return Context(options, Noise(ignore), token, state=more.pop("state", Shared()), **more)
+
+
+def replies(*reads: bytes, most: int = MAX_REPLY) -> list[Value]:
+    """What a server's bytes are, read as they come."""
+    reader, found = ReplyReader(most), []
+    for data in reads:
+        reader.feed(data)
+        while (value := reader.next()) is not None:
+            found.append(value)
+    return found
 
 
 def words(line: str) -> Args:

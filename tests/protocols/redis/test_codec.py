@@ -27,6 +27,7 @@ from svcmock_protocols.redis.messages import (
     Verbatim,
 )
 from tests.protocols.conformance import check_decoder, splits
+from tests.protocols.redis.making import replies
 
 # wire of RESP3, value, wire of RESP2 where it is another
 TABLE = [
@@ -69,17 +70,14 @@ BAD = [
 @pytest.mark.parametrize(("data", "value", "two"), TABLE)
 def test_every_type(data, value, two):
     for reads in splits(data + b"+end\r\n"):
-        reader = ReplyReader()
-        assert [one for part in reads for one in reader.feed(part)] == [value, Simple(b"end")]
-        assert reader.empty
+        assert replies(*reads) == [value, Simple(b"end")]
     assert encode(value, 3) == data
     assert encode(value, 2) == (data if two is None else two)
     assert is_plain(value) is (two is None)
 
 
 def test_what_resp2_alone_has():
-    reader = ReplyReader()
-    assert reader.feed(b"$-1\r\n*-1\r\n") == [Nil("bulk"), Nil("array")]
+    assert replies(b"$-1\r\n*-1\r\n") == [Nil("bulk"), Nil("array")]
     assert encode(Nil("bulk"), 2) + encode(Nil("array"), 2) == b"$-1\r\n*-1\r\n"
     assert encode(Nil("bulk"), 3) + encode(Nil("array"), 3) == b"_\r\n_\r\n"
 
@@ -87,33 +85,44 @@ def test_what_resp2_alone_has():
 @pytest.mark.parametrize("data", BAD)
 def test_what_is_no_reply(data):
     for reads in splits(data) if len(data) < 1000 else [[data]]:
-        reader = ReplyReader()
         with pytest.raises(Malformed):
-            _feed(reader, reads)
+            replies(*reads)
 
 
-def _feed(reader, reads):
-    for part in reads:
-        reader.feed(part)
+def test_what_is_here_of_a_reply():
+    reader = ReplyReader()
+    assert (reader.empty, reader.unread) == (True, 0)
+    reader.feed(b"+OK\r\n*1\r\n$3\r\na")
+    assert (reader.next(), reader.unread, reader.empty) == (Simple(b"OK"), 9, False)
+    assert (reader.next(), reader.unread, reader.empty) == (None, 1, False)
+    reader.feed(b"bc\r\n")
+    assert (reader.next(), reader.unread, reader.empty) == (Array((b"abc",)), 0, True)
+
+
+def test_replies_before_what_is_none():
+    reader = ReplyReader()
+    reader.feed(b":1\r\n?\r\n")
+    assert reader.next() == 1
+    with pytest.raises(Malformed):
+        reader.next()
 
 
 def test_a_reply_has_a_size():
     with pytest.raises(Malformed, match="more than 100 bytes"):
-        ReplyReader(100).feed(b"*99999\r\n" + b":1\r\n" * MAX_LINE)
+        replies(b"*99999\r\n" + b":1\r\n" * MAX_LINE, most=100)
     with pytest.raises(Malformed):
-        ReplyReader(100).feed(b"$101\r\n")
+        replies(b"$101\r\n", most=100)
 
 
 def test_a_large_reply_in_small_pieces():
     value = Array((*([b"item"] * 20_000), b"x" * 300_000))
-    data, reader = encode(value, 2), ReplyReader()
-    found = [one for at in range(0, len(data), 1000) for one in reader.feed(data[at : at + 1000])]
-    assert found == [value]
+    data = encode(value, 2)
+    assert replies(*(data[at : at + 1000] for at in range(0, len(data), 1000))) == [value]
 
 
 def test_damaged_bytes_raise_nothing_else():
     for data, _, _ in TABLE:
-        check_decoder(lambda damaged: ReplyReader().feed(damaged), data, range(30))
+        check_decoder(replies, data, range(30))
 
 
 def test_scalars_by_themselves():
@@ -145,7 +154,7 @@ values = st.recursive(
 
 @given(values)
 def test_what_is_encoded_is_read_back(value):
-    assert ReplyReader().feed(encode(value, 3)) == [value]
+    assert replies(encode(value, 3)) == [value]
 
 
 def plain(value):

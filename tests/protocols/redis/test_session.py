@@ -356,6 +356,21 @@ def test_a_redirection_leads_home():
     assert talk(session, wire("CLUSTER KEYSLOT a"), Routes({"CLUSTER KEYSLOT a": 5})) == b":5\r\n"
 
 
+def test_each_node_where_clients_reach_it():
+    session = new(options={"nodes": {"10.0.0.1:6379": "here:7001"}})
+    moved = Error(b"MOVED 1 10.0.0.1:6379")
+    routes = Routes(
+        {
+            "GET a": moved,
+            "CLUSTER SLOTS": Array((Array((0, 9, Array((b"10.0.0.1", 6379, b"id")))),)),
+            Request(words("NOSUCH"), 0, "queued"): moved,
+        }
+    )
+    told = talk(session, wire("GET a", "CLUSTER SLOTS", "MULTI", "NOSUCH"), routes)
+    slots = b"*1\r\n*3\r\n:0\r\n:9\r\n*3\r\n$4\r\nhere\r\n:7001\r\n$2\r\nid\r\n"
+    assert told == b"-MOVED 1 here:7001\r\n" + slots + b"+OK\r\n-MOVED 1 here:7001\r\n"
+
+
 # --- ends ---------------------------------------------------------------------------------------------
 
 

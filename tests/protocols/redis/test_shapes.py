@@ -2,10 +2,10 @@
 
 import pytest
 
-from svcmock_protocols.redis.codec import ReplyReader, encode
+from svcmock_protocols.redis.codec import encode
 from svcmock_protocols.redis.messages import NULL, Array, Attributed, Double, Map, Nil, Simple
 from svcmock_protocols.redis.shapes import SHAPED, fit, fit_all
-from tests.protocols.redis.making import words
+from tests.protocols.redis.making import replies, words
 
 
 def flat(*items):
@@ -101,5 +101,5 @@ def test_attributes_stay():
 def test_transactions():
     commands = (words("HGETALL a"), words("GET a"))
     value = flat(flat(b"f", b"1"), Nil())
-    assert ReplyReader().feed(encode(fit_all(value, commands, 3), 3)) == [flat(Map(((b"f", b"1"),)), NULL)]
+    assert replies(encode(fit_all(value, commands, 3), 3)) == [flat(Map(((b"f", b"1"),)), NULL)]
     assert fit_all(NULL, commands, 2) == Nil("array")

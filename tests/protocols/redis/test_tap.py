@@ -20,13 +20,13 @@ from svcmock_protocols.redis.messages import Array, Error, Map, Nil, Reply, Requ
 from svcmock_protocols.redis.shared import Shared
 from svcmock_protocols.redis.tap import RedisTap
 from tests.protocols.conformance import check_tap_splits, mutate, splits, watch
-from tests.protocols.redis.making import asked, context, token, wire, words
+from tests.protocols.redis.making import asked, context, replies, token, wire, words
 
 UPSTREAM = Upstream("redis://db:6379", "db:6379")
 
 
-def new(shared=None):
-    return RedisTap(context(state=shared or Shared()), UPSTREAM)
+def new(shared=None, **options):
+    return RedisTap(context(state=shared or Shared(), options=options), UPSTREAM)
 
 
 def exchanges(client, server):
@@ -230,6 +230,52 @@ def test_replies_that_are_not_wanted():
     found, lost = exchanges(client, b":2\r\n+OK\r\n:4\r\n")
     assert found == [(asked("GET b"), 2), (asked("GET d"), 4)]
     assert lost == ["the client wanted no reply"] * 2
+
+
+# --- clusters -----------------------------------------------------------------------------------------
+
+NODES = {"nodes": {"10.0.0.1:6379": "127.0.0.1:7001", "10.0.0.2:6379": "127.0.0.1:7002"}}
+SLOTS = b"*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$%d\r\n%b\r\n:%d\r\n$2\r\nid\r\n"
+
+
+def passed(seen, to=Side.CLIENT):
+    return b"".join(one.data for one in seen if isinstance(one, Forward) and one.to is to)
+
+
+def test_addresses_lead_to_what_is_recorded_and_are_recorded_as_they_were():
+    client = wire("GET a", "CLUSTER SLOTS", "GET b", "MULTI", "GET b")
+    told = SLOTS % (8, b"10.0.0.1", 6379)
+    server = b"$1\r\nx\r\n" + told + b"-MOVED 3300 10.0.0.2:6379\r\n+OK\r\n-MOVED 3300 10.0.0.2:6379\r\n"
+    seen = check_tap_splits(lambda: new(**NODES), client, server)
+    led = server.replace(b"10.0.0.2:6379", b"127.0.0.1:7002").replace(told, SLOTS % (9, b"127.0.0.1", 7001))
+    assert passed(seen) == led
+    values = [one.reply.value for one in seen if isinstance(one, Exchange)]
+    moved = Error(b"MOVED 3300 10.0.0.2:6379")
+    assert values == [b"x", *replies(told), moved, moved]
+
+
+def test_what_is_led_comes_reply_by_reply():
+    tap = new(announce="127.0.0.1:7000")
+    tap.from_client(wire("GET a", "GET b"), 0.0)
+    assert passed(tap.from_server(b"$1\r\nx\r\n$1\r", 0.0)) == b"$1\r\nx\r\n"
+    assert passed(tap.eof(Side.SERVER, 0.0)) == b"$1\r"
+
+
+def test_what_cannot_be_read_passes_where_addresses_are_led_too():
+    client, server = wire("GET a", "GET b"), b":1\r\n?\r\n:1\r\n"
+    seen = check_tap_splits(lambda: new(announce="127.0.0.1:7000"), client, server)
+    assert passed(seen) == server
+    assert [type(one) for one in seen if isinstance(one, Exchange | Lost | Opaque)] == [Exchange, Lost, Opaque]
+
+
+def test_who_is_led_away_is_told_of():
+    client, server = wire("GET a", "CLUSTER SLOTS"), b"-MOVED 1 10.0.0.2:6379\r\n*0\r\n"
+    seen = check_tap_splits(new, client, server)
+    assert passed(seen) == server
+    lost = [one for one in seen if isinstance(one, Lost)]
+    assert [one.kind for one in lost] == ["failed", "failed"]
+    assert "10.0.0.2:6379" in lost[0].why
+    assert "`announce`" in lost[1].why
 
 
 # --- what is not read ---------------------------------------------------------------------------------
