@@ -12,10 +12,11 @@ from svcmock.registry import discover
 GET = "{request: {path: /a}, respond: {body: a}%s}"
 
 
-def warnings(root: Path, *routes: str) -> list[str]:
+def warnings(root: Path, *routes: str, protocol: str = "http") -> list[str]:
     (root / "routes").mkdir(exist_ok=True)
     (root / "routes/a.yaml").write_text("".join(f"- {route}\n" for route in routes))
-    (root / "svcmock.yaml").write_text("version: 1\nservices:\n  shop: {listen: 0, routes: routes/}\n")
+    graph = f"version: 1\nservices:\n  shop: {{listen: 0, protocol: {protocol}, routes: routes/}}\n"
+    (root / "svcmock.yaml").write_text(graph)
     loaded = load(root, discover().plugins)
     assert loaded.problems == []
     return [str(problem) for problem in cross_check(root, loaded.responders["shop"])]
@@ -29,6 +30,17 @@ def test_routes_that_take_turns_without_saying_so(tmp_path: Path) -> None:
     recorded = ", recorded: {took: 1ms}"
     assert warnings(tmp_path, GET % recorded, GET % recorded) == []
     assert warnings(tmp_path, GET % "", "{request: {path: /b}, respond: {}}") == []
+
+
+def test_routes_of_one_statement_that_differ_in_parameters_take_no_turns(tmp_path: Path) -> None:
+    """Though any of them says what the columns are, where the statement is described without parameters."""
+    routes = [
+        f"{{request: {{sql: 'SELECT $1', params: [{number}]}}, respond: {{columns: [n], rows: [[x{number}]]}}}}"
+        for number in (1, 2, 2)
+    ]
+    assert warnings(tmp_path, *routes[:2], protocol="postgres") == []
+    turns = "demands the same as routes/a.yaml:2; they take turns (policy: sequence)"
+    assert warnings(tmp_path, *routes, protocol="postgres") == [f"routes/a.yaml:3:1: warning: {turns}"]
 
 
 def test_patterns_that_take_turns(tmp_path: Path) -> None:

@@ -576,3 +576,7 @@ def test_a_route_that_is_answered_in_parts_is_one_route(
     ]
     assert {near.route for near in explanation.nearest} == {"routes/shop.yaml:2", "routes/shop.yaml:6"}
     assert all([one.at for one in near.failed] == ["params.0"] for near in explanation.nearest)
+    # what only describes has nothing in common with what is executed
+    elsewhere = served.explain(Select("SELECT name FROM users WHERE id = 3"), 2)
+    assert all([one.at for one in near.failed] == ["sql", "params"] for near in elsewhere.nearest)
+    assert len(elsewhere.nearest) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from svcmock.commands import NOT_RUNNING, OK, PROBLEMS
-from svcmock.commands.output import complain, print_json, table
+from svcmock.commands.output import complain, counted, print_json, table
 from svcmock.control import AdminClient, AdminError, read_token
 from svcmock.model import FILE, Address, Tcp, Unix
 from svcmock.protocol import Doc
@@ -201,7 +201,7 @@ def _print_why(told: Mapping[str, Doc]) -> None:
         print("It is answered now: the routes have changed since.")
     funnel = told.get("funnel", [])
     if funnel:
-        steps = [f"{funnel[0]['in']} routes", *(f"{step['stage']}: {step['out']}" for step in funnel)]
+        steps = [counted(funnel[0]["in"], "route"), *(f"{step['stage']}: {step['out']}" for step in funnel)]
         print("  " + " > ".join(steps))
     for hint in told.get("hints", []):
         print(f"  hint: {hint}")

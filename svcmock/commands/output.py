@@ -16,6 +16,11 @@ def complain(*lines: str) -> None:
         print(f"svcmock: {line}", file=sys.stderr)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 route`, `2 routes`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Columns as wide as their widest cell; numbers to the right."""
     cells = [[str(cell) for cell in row] for row in rows]

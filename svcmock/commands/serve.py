@@ -19,7 +19,7 @@ import uvloop
 from svcmock import log
 from svcmock.commands import CANNOT_START, NOT_RUNNING, OK, PROBLEMS
 from svcmock.commands.ask import client, find, here, stop
-from svcmock.commands.output import complain, print_json, table
+from svcmock.commands.output import complain, counted, print_json, table
 from svcmock.config import load_graph
 from svcmock.daemon import Daemon, StartError
 from svcmock.model import FILE, Graph, Tcp
@@ -290,8 +290,8 @@ def check(project: Path | None, *, as_json: bool) -> int:
             print(problem)
         routes = sum(responder.index.size for responder in loaded.responders.values())
         warnings = len(problems) - errors
-        where = f"{_count(routes, 'route')} in {_count(len(loaded.responders), 'service')}"
-        print(f"{where}: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
+        where = f"{counted(routes, 'route')} in {counted(len(loaded.responders), 'service')}"
+        print(f"{where}: {counted(errors, 'error')}, {counted(warnings, 'warning')}")
     return PROBLEMS if errors else OK
 
 
@@ -306,7 +306,3 @@ def ca(project: Path | None) -> int:
         return PROBLEMS
     print(trust_text(load_or_create_ca(private_folder(root) / "ca")))
     return OK
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -142,6 +142,8 @@ class _Search:
         live = self._live.get(id(context))
         if live is None:
             live = self._live[id(context)] = plugin.decisive(request, context)
+        if not want.keys() & live.keys():
+            return [], 0  # what is asked for is of another kind altogether
         failed = list(islice(_compare(want, live, ()), MAX_COMPARED))
         present = plugin.present(request, answer.names, context) if answer.names else ()
         for name, value, got in zip(answer.names, answer.values, present, strict=True):
