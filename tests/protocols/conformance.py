@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
+from svcmock.capabilities import Dating
 from svcmock.protocol import (
     Ask,
     Become,
     Close,
+    Date,
     Forward,
     Out,
     ProtocolError,
@@ -47,6 +49,8 @@ def serve(
 ) -> list[Out]:
     """All that a session does about these reads, every Ask answered and every Wake over at once.
 
+    It is always the beginning of 1970.
+
     `answer`: None leaves all Asks open.
     """
     outs: list[Out] = []
@@ -72,6 +76,8 @@ def _settle(session: Session, new: Sequence[Out], answer: Answer | None, outs: l
             waiting[:0] = session.answered(out, answer(out.request))  # at once, as the driver does
         elif isinstance(out, Wake):
             waiting.extend(session.woke(out.token))
+        elif isinstance(out, Date) and isinstance(session, Dating):
+            waiting[:0] = session.dated(out.token, 0.0)
     return session
 
 
@@ -143,22 +149,24 @@ def mutate(data: bytes, seed: int) -> bytes:
 _TELLING = b"\r\n\t :;,0123456789abcfx+-_\x00\x01\x0b\x7f\x80\xff"
 
 
-def watch(tap: Tap, reads: Iterable[tuple[Side, bytes]]) -> list[Seen]:
-    """All that a tap sees in these reads of both directions, then in both ends."""
+def watch(tap: Tap, reads: Iterable[tuple[Side, bytes]], pause: float = 0.0) -> list[Seen]:
+    """All that a tap sees in these reads of both directions, `pause` seconds apart, then in both ends."""
     seen: list[Seen] = []
+    at = 0.0
     for side, data in reads:
         feed = tap.from_client if side is Side.CLIENT else tap.from_server
-        tap = _follow(tap, feed(data, 0.0), seen)
-    seen.extend(tap.eof(Side.CLIENT, 0.0))
-    seen.extend(tap.eof(Side.SERVER, 0.0))
+        tap = _follow(tap, feed(data, at), seen, at)
+        at += pause
+    seen.extend(tap.eof(Side.CLIENT, at))
+    seen.extend(tap.eof(Side.SERVER, at))
     return seen
 
 
-def _follow(tap: Tap, sight: Iterable[Seen], seen: list[Seen]) -> Tap:
+def _follow(tap: Tap, sight: Iterable[Seen], seen: list[Seen], at: float) -> Tap:
     """Note what was seen; gives the tap that has the connection then."""
     for one in sight:
         if isinstance(one, Become):
-            tap = _follow(one.to, one.to.from_client(one.rest, 0.0), seen)
+            tap = _follow(one.to, one.to.from_client(one.rest, at), seen, at)
         else:
             seen.append(one)
     return tap
