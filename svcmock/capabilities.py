@@ -144,6 +144,20 @@ class Ending(Protocol):
         """The connection is gone, however it ended. Called once, last."""
 
 
+# --- messages that say when they are sent -------------------------------------------------------------
+
+
+@runtime_checkable
+class Dating(Protocol):
+    """A session that has this member, too: it can ask for the time of day, by `svcmock.protocol.Date`.
+
+    What it does then is not remembered: it is done anew for each request.
+    """
+
+    def dated(self, token: Hashable, now: float) -> Outs:
+        """The time asked for by `Date`, in seconds since 1970-01-01, UTC."""
+
+
 # --- what messages mean -------------------------------------------------------------------------------
 
 

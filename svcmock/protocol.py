@@ -158,6 +158,12 @@ class Wake(Struct, frozen=True, gc=False):
     token: Hashable
 
 
+class Date(Struct, frozen=True):
+    """Call `svcmock.capabilities.Dating.dated(token, now)`: what is sent next says when it is sent."""
+
+    token: Hashable
+
+
 class Close(Struct, frozen=True):
     """End the connection: after what was sent has left (`flush`), or at once with a reset (`abort`).
 
@@ -168,7 +174,7 @@ class Close(Struct, frozen=True):
 
 
 _Talk: TypeAlias = Subscribe | Unsubscribe | Publish
-Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Become | Wake | _Talk | Close
+Out: TypeAlias = Send | SendFile | Ask | Spool | StartTLS | Become | Wake | Date | _Talk | Close
 Outs: TypeAlias = Sequence[Out]
 
 
@@ -189,8 +195,7 @@ class Session(Protocol):
     def idle(self) -> bool:
         """Whether nothing of a message is here and no answer is owed: the client may stay as long as it likes.
 
-        True wherever `at_rest` is not None, and where bytes mean another thing on each connection, so that
-        `at_rest` always is.
+        True wherever `at_rest` is not None, which may be never so, where bytes mean something else each time.
         """
 
     @property
@@ -203,10 +208,7 @@ class Session(Protocol):
     def received(self, data: bytes) -> Outs: ...
 
     def answered(self, ask: Ask, reply: Reply) -> Outs:
-        """The reply to `ask`. It may come later and out of order; the session restores wire order.
-
-        None for an optional one that no route answers.
-        """
+        """The reply to `ask`, late perhaps: the session keeps wire order. None: optional, and no route."""
 
     def waiting(self, ask: Ask, after: float) -> Outs:
         """The reply to `ask` will come in so many seconds: the time for a client's deadline."""
@@ -392,10 +394,7 @@ class Files(Protocol):
     """The bytes that route files refer to by name. All of them lie inside the project."""
 
     def __call__(self, name: str) -> Blob:
-        """The file a reference names, with its `size`; raises Invalid.
-
-        `sha256` may stay empty for a name `bodies/<sha256>`, which says it; it is filled for any other.
-        """
+        """The file a reference names, with its `size`; `bodies/<sha256>` says its `sha256`. Raises Invalid."""
 
     def read(self, blob: Blob) -> bytes:
         """The blob's bytes, for a protocol that must look into them; raises Invalid if they are gone."""

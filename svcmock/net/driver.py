@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import structlog
 
-from svcmock.capabilities import Hearing
+from svcmock.capabilities import Dating, Hearing
 from svcmock.journal import Fact
 from svcmock.net.memo import Memo, Memory
 from svcmock.net.missed import learn
@@ -33,6 +33,7 @@ from svcmock.protocol import (
     Become,
     Blob,
     Close,
+    Date,
     Out,
     Publish,
     Send,
@@ -327,6 +328,8 @@ class Connection(asyncio.Protocol):
 
     def _step_seldom(self, out: Out) -> None:
         match out:
+            case Date(token) if isinstance(self._session, Dating):
+                self._queue.extendleft(reversed(self._session.dated(token, time())))
             case StartTLS(Side.CLIENT):
                 self._flush()
                 self._start_tls()

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,8 @@ class Fix:
         assert int(fields["9"]) == len(data) - data.index(b"\x0135=") - 1 - 7
         self._heard += 1
         assert (fields["34"], fields["49"], fields["56"]) == (str(self._heard), "BROKER", "SHOP")
+        sent = datetime.strptime(fields["52"] + "000+0000", "%Y%m%d-%H:%M:%S.%f%z")
+        assert abs(datetime.now(UTC) - sent) < timedelta(hours=1)
         return fields
 
 
@@ -165,6 +168,12 @@ def test_fix(serve: Callable[[str], Mock]) -> None:
             client.say("5")
             assert client.hear()["35"] == "5"
             assert file.read() == b""
+    with connection(mock.ports["broker"]) as file:
+        client = Fix(file)
+        client.say("A", _98="0", _108="0.1")
+        assert [client.hear()["35"] for _ in range(3)] == ["A", "0", "0"]
+        client.say("1", _112="still-there")
+        assert any(client.hear().get("112") == "still-there" for _ in range(100))  # heartbeats go on beside it
     assert mock.status()["services"]["broker"]["misses"] == 0
 
 
@@ -220,6 +229,8 @@ def test_hl7(serve: Callable[[str], Mock]) -> None:
 
         told = ask("m1", "ADT^A01", "EVN|A01|2027", "PID|1||12345^^^HOSPITAL^MR||DOE^JANE")
         assert told[0][2:6] == ["EAST", "HOSPITAL", "LAB", "NORTH"]
+        sent = datetime.strptime(told[0][6] + "+0000", "%Y%m%d%H%M%S%z")
+        assert abs(datetime.now(UTC) - sent) < timedelta(hours=1)
         assert told[1] == ["MSA", "AA", "m1"]
         assert ask("m2", "ADT^A01", "PID|1||99^^^HOSPITAL^MR")[1] == ["MSA", "AE", "m2", "unknown patient"]
         miss = ask("m3", "ORU^R01", "PID|1")

@@ -1,7 +1,7 @@
 """A protocol of lines, for what HTTP has not: TLS that starts later, and sessions that know of each other.
 
-A client says `tls`, `join TOPIC`, `leave TOPIC`, `say TOPIC TEXT`, or anything else, which is echoed. What more
-it is, is HTTP's.
+A client says `tls`, `date`, `join TOPIC`, `leave TOPIC`, `say TOPIC TEXT`, or anything else, which is echoed.
+What more it is, is HTTP's.
 """
 
 from collections.abc import Hashable
@@ -10,6 +10,7 @@ from typing import Any
 from svcmock.engine import Responder
 from svcmock.protocol import (
     Context,
+    Date,
     Fact,
     Forward,
     Out,
@@ -51,6 +52,8 @@ class ChatSession:
         match word:
             case b"tls":
                 return [Send(b"go on\n"), StartTLS()]
+            case b"date":
+                return [Send(b"it is\n"), Date(1), Send(b"indeed\n")]
             case b"join":
                 return [Subscribe(topic), Send(b"joined\n")]
             case b"leave":
@@ -58,6 +61,9 @@ class ChatSession:
             case b"say":
                 return [Publish(topic, text)]
         return [Send(b"%b?\n" % word)]
+
+    def dated(self, token: Hashable, now: float) -> Outs:
+        return (Send(b"%d: %d\n" % (token, now)),)
 
     def published(self, topic: Hashable, message: Any) -> Outs:
         return (Send(b"%b: %b\n" % (topic, message)),)

@@ -5,6 +5,7 @@ import contextlib
 import socket
 import ssl
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
@@ -444,6 +445,23 @@ def test_what_is_published_reaches_all_who_have_subscribed_and_nobody_else(run: 
     assert told[2] == b"hello\n2 heard\n1 heard\n0 heard\n0 heard\n"
     assert not shop._told
     assert not shop._topics
+
+
+def test_a_session_is_told_the_time_when_it_asks_for_it(run: Run, tmp_path: Path) -> None:
+    shop = chat(tmp_path)
+
+    async def work() -> bytes:
+        wire = Wire(shop)
+        await wire.send(b"date\nx\n")
+        wire.end()
+        return wire.written
+
+    before = int(time())
+    hello, is_, told, *rest = run(work).split(b"\n")
+    assert (hello, is_, rest) == (b"hello", b"it is", [b"indeed", b"x?", b""])
+    token, now = told.split(b": ")
+    assert token == b"1"
+    assert before <= int(now) <= time()
 
 
 def test_what_sessions_share_outlives_a_reload_and_is_told_of_each_end(run: Run, tmp_path: Path) -> None:

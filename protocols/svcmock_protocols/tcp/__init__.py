@@ -24,7 +24,7 @@ from svcmock.protocol import (
     Tap,
     Upstream,
 )
-from svcmock_protocols.tcp import canonical, documents, messages, tape, tape_documents
+from svcmock_protocols.tcp import canonical, documents, forms, messages, stated, tape, tape_documents
 from svcmock_protocols.tcp import miss as misses
 
 SUMMARY_MAX = 60
@@ -44,11 +44,11 @@ class TcpPlugin:
     field_names: Collection[str] = frozenset({*canonical.NAMES, *tape.NAMES})
     template_field = "text"
     template_separator = " "
-    faults: Mapping[str, messages.Reply] = misses.FAULTS
+    faults: Mapping[str, messages.Reply] = stated.FAULTS
 
     Options: ClassVar[type[Struct]] = messages.Options
     RequestDoc: ClassVar[type[Struct]] = documents.RequestDoc
-    ReplyDoc: ClassVar[type[Struct]] = documents.ReplyDoc
+    ReplyDoc: ClassVar[type[Struct]] = forms.ReplyDoc
 
     def sniff(self, head: bytes) -> bool:  # noqa: ARG002  a frame may begin with anything
         return True
@@ -162,14 +162,11 @@ class TcpPlugin:
         return tape_documents.sources(options) if options.framing is None else ()
 
     def schema(self, options: Any, folder: Folder) -> Any:
-        from svcmock.noise import Noise
         from svcmock_protocols.tcp.dialect import compile_dialect, learned
 
         if options.framing is None:
             return tape_documents.schema(options, folder)
-        dialect = compile_dialect(options, pushes=learned(folder))
-        misses.check(Context(options, Noise(), bytes, schema=dialect))
-        return dialect
+        return compile_dialect(options, pushes=learned(folder))
 
 
 def _beginning(payload: bytes) -> str:

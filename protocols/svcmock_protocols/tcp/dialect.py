@@ -15,12 +15,16 @@ from svcmock.capabilities import Folder
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Invalid
 from svcmock_protocols.tcp import rules
+from svcmock_protocols.tcp.forms import Side
 from svcmock_protocols.tcp.framing import compile_sides
 from svcmock_protocols.tcp.kinds import Framing
 from svcmock_protocols.tcp.layout import Layout, compile_layout
 from svcmock_protocols.tcp.lengths import FrameError
-from svcmock_protocols.tcp.messages import Options, Setting
+from svcmock_protocols.tcp.messages import Options, Reply, Setting
+from svcmock_protocols.tcp.nofiles import NO_FILES
+from svcmock_protocols.tcp.patterns import compile_pattern
 from svcmock_protocols.tcp.places import Copy, copies
+from svcmock_protocols.tcp.stated import FAULTS, Auto, compile_auto, compile_miss
 
 PUSHES: Final = "pushes"
 """The fact that a server spoke unasked."""
@@ -38,7 +42,8 @@ class Dialect(Struct, frozen=True):
     """What a service's options mean. `noise`: patterns beside the context's; `redact`: paths into fields.
 
     `copies`: all that `settings` come to, if they only move numbers.
-    `numbers`: replies are numbered, so that equal requests get other bytes.
+    `numbers`: replies are numbered, so that equal requests get other bytes; `dates`: they hold the time.
+    `missed`: what is answered when nothing answers; `auto`: what a session answers by itself.
     """
 
     options: Options
@@ -55,6 +60,9 @@ class Dialect(Struct, frozen=True):
     redact: tuple[str, ...] = ()
     pushes: bool = False
     numbers: bool = False
+    dates: bool = False
+    missed: Reply = FAULTS["close"]
+    auto: tuple[Auto, ...] = ()
     starttls: StartTls | None = None
     digest: bytes = b""
 
@@ -68,6 +76,7 @@ def compile_dialect(options: Options, *, pushes: bool = False) -> Dialect:
     correlate = rules.correlated(options.reply)
     pushed = options.pushes or pushes
     settings = rules.compile_settings(options.reply)
+    side = Side(server, told, NO_FILES)
     return Dialect(
         options=options,
         client=client,
@@ -77,29 +86,22 @@ def compile_dialect(options: Options, *, pushes: bool = False) -> Dialect:
         settings=settings,
         copies=copies(told.places, asked.places, settings),
         correlate=correlate,
-        until=_regex(options.reply.until, "until"),
-        one_way=_regex(options.reply.one_way, "one_way"),
+        until=_pattern(options.reply.until, "until"),
+        one_way=_pattern(options.reply.one_way, "one_way"),
         noise=tuple(f"{asked.root}.{name}" for name in (*options.noise, *options.redact, *correlate)),
         redact=options.redact,
         pushes=pushed,
         numbers=rules.counts(settings),
+        dates=rules.dates(settings),
+        missed=compile_miss(options, side),
+        auto=compile_auto(options, side),
         starttls=_starttls(options, client, server),
         digest=b"pushes" if pushed else b"",
     )
 
 
-def _regex(pattern: str, name: str) -> Any:
-    if not pattern:
-        return None
-    import re2
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    try:
-        return re2.compile(pattern.encode("latin-1"), options)
-    except (re2.error, UnicodeEncodeError) as error:
-        raise Invalid(("reply", name), f"not a regular expression of RE2 over bytes: {error}") from None
+def _pattern(pattern: str, name: str) -> Any:
+    return compile_pattern(pattern, "reply", name) if pattern else None
 
 
 def _starttls(options: Options, client: Framing, server: Framing) -> StartTls | None:

@@ -24,6 +24,7 @@ from svcmock_protocols.tcp.kinds import (
 )
 from svcmock_protocols.tcp.lengths import CODINGS, MAX_VARINT, FrameError
 from svcmock_protocols.tcp.messages import Bytes, Delimiter, Envelope, FramingDoc, Length, Regex
+from svcmock_protocols.tcp.patterns import compile_pattern
 
 MAX_KINDS = 16
 """Framings of one list."""
@@ -129,15 +130,7 @@ def _envelope(doc: Envelope, limit: int, starts: bytes, at: tuple[str | int, ...
 
 
 def _header(doc: Regex, at: tuple[str | int, ...]) -> Any:
-    import re2
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.log_errors = False
-    try:
-        header = re2.compile(doc.header.encode("latin-1"), options)
-    except (re2.error, UnicodeEncodeError) as error:
-        raise Invalid((*at, "header"), f"not a regular expression of RE2 over bytes: {error}") from None
+    header = compile_pattern(doc.header, *at, "header")
     if b"len" not in header.groupindex:
         raise Invalid((*at, "header"), r"has no group `(?P<len>\d+)` that says the length")
     return header

@@ -190,6 +190,8 @@ class _Teller:
             self._see(self._tap.from_server(reply.said, self._at))
         if reply.then:
             self._end(Side.SERVER)
+        if reply.then == "half_close":
+            self._see(self._tap.from_client(b"", self._at))  # that it spoke on tells which end it was
 
     def end(self) -> list[Exchange | Fact]:
         self._end(Side.CLIENT)

@@ -40,13 +40,16 @@ class Setting(Struct, frozen=True):
     """A field of a reply that is made when it is sent, by `rules`.
 
     It is the request's `field`, or `value`, or, if `count`, a number that grows by one with each frame of a
-    connection, beginning with `value`; a number has `add` added.
+    connection, beginning with `value`; a number has `add` added. With `now` it is the time, in this form.
+    `there`: only where the reply has it.
     """
 
     field: str = ""
     value: Any = None
     add: int = 0
     count: bool = False
+    now: str = ""
+    there: bool = False
 
 
 class Reply(Struct, frozen=True):
@@ -135,6 +138,22 @@ class StartTlsDoc(Struct, frozen=True, forbid_unknown_fields=True):
     decline: str = ""
 
 
+class EveryDoc(Struct, frozen=True, forbid_unknown_fields=True):
+    """`send`, a reply as routes have it, is said again and again: `after` so long, or as a field `req` says."""
+
+    send: dict[str, Any]
+    after: str | float | None = None
+    req: str = ""
+
+
+class AutoDoc(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a session answers by itself: frames with these values at these paths, or that this text matches."""
+
+    when: str | dict[str, Any]
+    reply: dict[str, Any] = {}
+    every: EveryDoc | None = None
+
+
 class ReplyRules(Struct, frozen=True, forbid_unknown_fields=True):
     """How replies belong to requests, and what of them is made for each request.
 
@@ -157,7 +176,8 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 
     `noise`: fields that never decide. `redact`: fields that recordings hold as zeros; they do not decide
     either. `on_miss`: `close`, `reset`, `hang`, or `{reply: }` with a reply as routes have it. `pushes`: there
-    are routes for what the server says unasked (a recorder notes that by itself).
+    are routes for what the server says unasked (a recorder notes that by itself). `auto`: frames that keep a
+    connection alive, for which no route is asked and of which none is recorded.
     """
 
     framing: FramingDoc | tuple[FramingDoc, ...] | None = None
@@ -167,6 +187,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     reply: ReplyRules = ReplyRules()
     on_miss: Any = "close"
     on_bad: Literal["close", "reset"] = "close"
+    auto: tuple[AutoDoc, ...] = ()
     starttls: StartTlsDoc | None = None
     pushes: bool = False
     max_frame: Annotated[int, Meta(ge=1, le=1 << 26)] = 1 << 20

@@ -104,7 +104,7 @@ def copies(
     found = []
     for name, setting in made:
         to, source = told.get(name), asked.get(setting.field)
-        if to is None or source is None or setting.add or setting.count or to.number != source.number:
+        if to is None or source is None or setting.add or to.number != source.number:
             return None
         found.append(Copy(to.at, source.at, to.number.size))
     return tuple(found)

@@ -7,10 +7,12 @@ which answer belongs to which request are several owed at once, and one that is 
     opened ──▶ Ask(banner, optional) ──▶ reading ──▶ Ask(frame) ──▶ sending (with gaps: Wake) ──▶ reading
                                             │                           └─▶ Close, where the reply says so
                                             ├─▶ STARTTLS: Send, StartTLS, reading
+                                            ├─▶ `auto`: sending, without an Ask
                                             └─▶ no frame: Close
 
 Where a server spoke unasked, each reply that has been sent is followed by Asks for what came after it, one push
-after the other, each with its gap. They go on beside the requests that follow.
+after the other, each with its gap. They go on beside the requests that follow, and so does what is said again
+and again (`auto`). A frame is made when it is sent, so that its number and time are those of its place.
 """
 
 from collections.abc import Hashable
@@ -18,19 +20,23 @@ from typing import Final
 
 from msgspec import Struct
 
-from svcmock.protocol import Ask, Close, Context, Doc, Out, Outs, Send, StartTLS, Wake
+from svcmock.protocol import Ask, Close, Context, Date, Doc, Out, Outs, Send, StartTLS, Wake
 from svcmock_protocols.tcp.dialect import Dialect, dialect_of
 from svcmock_protocols.tcp.fieldtypes import LayoutError
 from svcmock_protocols.tcp.framing import Frame, Splitter
 from svcmock_protocols.tcp.lengths import FrameError
 from svcmock_protocols.tcp.messages import Piece, Reply, Request, Setting
 from svcmock_protocols.tcp.places import blanked, copied
-from svcmock_protocols.tcp.rules import adapt
+from svcmock_protocols.tcp.rules import Moment, adapt, dates
+from svcmock_protocols.tcp.stated import Auto, Every
 
 BANNER: Final = 0
 REQUEST: Final = 1
 PUSH: Final = 2
 """The ids of Asks: equal sessions must do equal things, so they do not count up."""
+AUTO: Final = 3
+AGAIN: Final = 4
+"""What stands for them where nobody is asked: an answer of `auto`, and what it says again and again."""
 MAX_OWED: Final = 1000
 """Requests that are answered at once, where answers may overtake each other."""
 MAX_PUSHING: Final = 16
@@ -38,14 +44,21 @@ MAX_PUSHING: Final = 16
 
 
 class _Sending(Struct):
-    """A reply on its way. `follows`: the request, or the one before the push, that it belongs to."""
+    """A reply on its way. `request`: what its frames are made for, or the one before a push.
+
+    `asked`: the fields of that. `now`: the time, once that is known which `dated` frames need.
+    """
 
     ask: int
-    follows: Request
-    frames: tuple[Piece, ...]
+    request: Request
     reply: Reply
+    settings: tuple[tuple[str, Setting], ...]
+    asked: Doc
+    dated: bool
     at: int = 0
     waited: bool = False
+    now: float | None = None
+    every: Every | None = None
 
 
 class FramedSession:
@@ -58,6 +71,7 @@ class FramedSession:
         "_dialect",
         "_draining",
         "_ended",
+        "_every",
         "_most",
         "_mute",
         "_opening",
@@ -65,6 +79,7 @@ class FramedSession:
         "_owed",
         "_pace",
         "_quiet",
+        "_reading",
         "_sendings",
         "_sent",
         "_serial",
@@ -94,6 +109,10 @@ class FramedSession:
         """Frames sent, where they are numbered."""
         self._quiet = 0
         """Counts what came, so that only the last of the Wakes that silence is waited with means it."""
+        self._every: tuple[int, Request, Every] | None = None
+        """What is said again and again, by the token of its sending, and the request that began it."""
+        self._reading = False
+        """Frames are being read: whoever is called meanwhile need not."""
         self._tls = False
         self._draining = False
         self._ended = False
@@ -148,13 +167,15 @@ class FramedSession:
                 return self._push(request, reply)
             return self._no_frame() if self._ended else ()
         if reply is None:
-            self._opening = False
+            self._settle(ask.id)
             return self._read()
         if reply.wire and not (reply.then or self._mute or self._dialect.pushes):
-            self._settle(ask.id)
-            sent = Send(self._wire(request, reply))
-            return (sent, *self._read()) if self._splitter.pending or self._leaves else (sent,)
-        return self._send(self._begin(ask.id, request, request, reply))
+            settings = self._settings(reply)
+            if not settings or not self._dated(reply):
+                self._settle(ask.id)
+                sent = Send(self._wire(request, reply, settings) if settings else reply.wire)
+                return (sent, *self._read()) if self._splitter.pending or self._leaves else (sent,)
+        return self._send(self._begin(ask.id, request, reply))
 
     def waiting(self, ask: Ask, after: float) -> Outs:  # noqa: ARG002  no deadline is known here
         return ()
@@ -164,6 +185,9 @@ class FramedSession:
             return ()
         if isinstance(token, int):
             return self._send(token) if token in self._sendings else ()
+        if self._every is not None and token == ("again", self._every[0]):
+            _, request, every = self._every
+            return self._send(self._begin(AGAIN, request, every.reply, every))
         if token == ("quiet", self._quiet) and self._reads and self._splitter.pending:
             return self._read(ended=True)
         return ()
@@ -181,12 +205,22 @@ class FramedSession:
         self._ended = True
         return () if self._over else self._read()
 
+    def dated(self, token: Hashable, now: float) -> Outs:
+        """See `svcmock.capabilities.Dating`."""
+        if not isinstance(token, int) or token not in self._sendings or self._over:
+            return ()
+        self._sendings[token].now = now
+        return self._send(token)
+
     # --- reading --------------------------------------------------------------------------------------
 
     def _read(self, *, ended: bool = False) -> Outs:
         """Read what is buffered, as far as more may be owed."""
+        if self._reading:
+            return ()
         outs: list[Out] = []
-        while self._reads and not self._bad:
+        self._reading = True
+        while self._reads and not (self._bad or self._over):
             try:
                 frame = self._splitter.next(ended=ended or self._ended)
             except FrameError:
@@ -196,9 +230,22 @@ class FramedSession:
             if frame is None:
                 break
             if not self._starts_tls(frame, outs):
-                self._owed += 1
-                outs.append(Ask(REQUEST, Request(frame.payload), len(frame.wire)))
-        return [*outs, *self._no_frame(silent=ended)]
+                outs += self._frame(frame)
+        self._reading = False
+        return outs if self._over else [*outs, *self._no_frame(silent=ended)]
+
+    def _frame(self, frame: Frame) -> Outs:
+        """A frame asks for its reply, unless that is the session's to say."""
+        self._owed += 1
+        request = Request(frame.payload)
+        for auto in self._dialect.auto:
+            if auto.fits(self._dialect.asked, frame.payload):
+                return self._answer(auto, request)
+        # when our side has ended nothing can be answered: that there is no route for it is no miss
+        return (Ask(REQUEST, request, len(frame.wire), optional=self._mute),)
+
+    def _answer(self, auto: Auto, request: Request) -> Outs:
+        return self._send(self._begin(AUTO, request, auto.reply, auto.every))
 
     def _no_frame(self, *, silent: bool = False) -> Outs:
         """Nothing more can be read now: that may be the end."""
@@ -238,63 +285,79 @@ class FramedSession:
 
     def _settle(self, ask: int) -> None:
         """A reply, or the banner, has been sent to its end."""
-        if ask == REQUEST:
-            self._owed -= 1
-        else:
+        if ask == BANNER:
             self._opening = False
-
-    def _wire(self, request: Request, reply: Reply) -> bytes:
-        """The bytes of a reply without gaps."""
-        settings = self._settings(reply)
-        if not settings:
-            return reply.wire
-        return b"".join([self._made(piece, settings, request).wire for piece in reply.frames])
+        elif ask in (REQUEST, AUTO):
+            self._owed -= 1
 
     def _settings(self, reply: Reply) -> tuple[tuple[str, Setting], ...]:
         return (*self._dialect.settings, *reply.settings) if reply.settings else self._dialect.settings
 
-    def _begin(self, ask: int, follows: Request, request: Request, reply: Reply) -> int:
-        """Note a reply that is to be sent; gives its token. `request`: what its frames are made for."""
+    def _dated(self, reply: Reply) -> bool:
+        return self._dialect.dates or (bool(reply.settings) and dates(reply.settings))
+
+    def _wire(self, request: Request, reply: Reply, settings: tuple[tuple[str, Setting], ...]) -> bytes:
+        """The bytes of a reply without gaps and times."""
+        asked = self._asked(request, settings)
+        return b"".join([self._made(piece, settings, request, asked) for piece in reply.frames])
+
+    def _begin(self, ask: int, request: Request, reply: Reply, every: Every | None = None) -> int:
+        """Note a reply that is to be sent; gives its token."""
         settings = self._settings(reply)
-        frames = reply.frames
-        if settings:
-            frames = tuple(self._made(piece, settings, request) for piece in frames)
+        asked, dated = self._asked(request, settings), self._dated(reply)
         self._serial += 1
-        self._sendings[self._serial] = _Sending(ask, follows, frames, reply)
+        self._sendings[self._serial] = _Sending(ask, request, reply, settings, asked, dated, every=every)
         return self._serial
 
-    def _made(self, piece: Piece, settings: tuple[tuple[str, Setting], ...], request: Request) -> Piece:
+    def _asked(self, request: Request, settings: tuple[tuple[str, Setting], ...]) -> Doc:
+        """The fields of a request, if frames are made of them; none of one that has none."""
+        return _fields(self._dialect, request) if settings and not self._only_moves(settings) else {}
+
+    def _only_moves(self, settings: tuple[tuple[str, Setting], ...]) -> bool:
+        """Whether all that they come to is that numbers are moved."""
+        return self._dialect.copies is not None and settings is self._dialect.settings
+
+    def _made(
+        self,
+        piece: Piece,
+        settings: tuple[tuple[str, Setting], ...],
+        request: Request,
+        asked: Doc,
+        now: float = 0.0,
+    ) -> bytes:
         """A frame with its fields for this request."""
         dialect = self._dialect
-        if dialect.copies is not None and settings is dialect.settings:
+        if self._only_moves(settings):
             payload = _moved(dialect, piece.payload, request.payload)
+        elif settings:
+            payload = adapt(dialect.told, piece.payload, settings, asked, Moment(self._sent, now))
         else:
-            payload = adapt(
-                dialect.told, piece.payload, settings, _fields(dialect, request.payload), self._sent
-            )
+            payload = piece.payload
         self._sent += dialect.numbers
         if payload == piece.payload:
-            return piece
+            return piece.wire
         try:
-            return Piece(payload, dialect.server.wrap(payload), piece.after)
+            return dialect.server.wrap(payload)
         except FrameError:
-            return piece
+            return piece.wire
 
     def _send(self, token: int) -> Outs:
-        """Go on with a reply up to its next gap."""
+        """Go on with a reply up to its next gap, or to where the time must be known."""
         sending = self._sendings[token]
         outs: list[Out] = []
-        while sending.at < len(sending.frames):
-            piece = sending.frames[sending.at]
+        frames = sending.reply.frames
+        while sending.at < len(frames) and not self._mute:
+            piece = frames[sending.at]
             after = piece.after * self._pace
             if after > 0 and not sending.waited:
-                sending.waited = True
-                outs.append(Wake(after, token))
-                return outs
+                sending.waited, sending.now = True, None
+                return [*outs, Wake(after, token)]
+            if sending.dated and sending.now is None:
+                return [*outs, Date(token)]
             sending.waited = False
             sending.at += 1
-            if not self._mute:
-                outs.append(Send(piece.wire))
+            now = sending.now or 0.0
+            outs.append(Send(self._made(piece, sending.settings, sending.request, sending.asked, now)))
         del self._sendings[token]
         return [*outs, *self._sent_all(sending)]
 
@@ -306,20 +369,30 @@ class FramedSession:
             return [Close("half"), *self._read()]
         if sending.reply.then:
             return self._close(sending.reply.then == "reset")
-        outs: list[Out] = []
         if sending.ask == PUSH:
-            return (self._ask_push(sending.follows, sending.follows.number + 1),)
+            return (self._ask_push(sending.request, sending.request.number + 1),)
+        outs = self._again(sending)
+        if sending.ask == AGAIN:
+            return [*outs, *(self._no_frame() if self._ended else ())]
         self._settle(sending.ask)
-        if self._dialect.pushes:
-            follows = sending.follows if sending.ask == REQUEST else Request()
-            outs.append(self._ask_push(follows, 1))
+        if self._dialect.pushes and sending.ask != AUTO:
+            outs.append(self._ask_push(sending.request if sending.ask == REQUEST else Request(), 1))
         return [*outs, *self._read()]
+
+    def _again(self, sending: _Sending) -> list[Out]:
+        """Have said again what is said again and again, if this was it, or began it."""
+        every = sending.every
+        seconds = 0.0 if every is None else every.seconds(_fields(self._dialect, sending.request))
+        if every is None or not seconds:
+            return []
+        self._every = self._serial, sending.request, every
+        return [Wake(seconds, ("again", self._serial))]
 
     def _push(self, request: Request, reply: Reply) -> Outs:
         pushing = [token for token, sending in self._sendings.items() if sending.ask == PUSH]
         if len(pushing) >= MAX_PUSHING:
             del self._sendings[pushing[0]]
-        return self._send(self._begin(PUSH, request, request, reply))
+        return self._send(self._begin(PUSH, request, reply))
 
     def _ask_push(self, follows: Request, number: int) -> Ask:
         """Asks for what came unasked after a request. There need not be anything."""
@@ -333,10 +406,10 @@ class FramedSession:
         return (Close("abort" if reset else "flush"),)
 
 
-def _fields(dialect: Dialect, payload: bytes) -> Doc:
+def _fields(dialect: Dialect, request: Request) -> Doc:
     """The fields of a request; none of one that has none."""
     try:
-        return dialect.asked.decode(payload)
+        return dialect.asked.decode(request.payload)
     except LayoutError:
         return {}
 

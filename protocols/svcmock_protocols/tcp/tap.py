@@ -4,16 +4,19 @@
 
 Which request a server's frame belongs to is said by `reply:` in the options: the fields that both have, or
 their order; one frame each, all up to one that `until` matches, or `any` number until the next request. What
-comes before the first request is the banner. What belongs to none is a push, an exchange of its own.
+comes before the first request is the banner. What belongs to none is a push, an exchange of its own. What only
+keeps the connection alive (`auto`) is passed on and left out.
 
 An exchange is held until something else happens on its connection, because an end of the server's side then is
-part of what was answered. A kill loses what was held. Frames are passed on before they are read, all but
+part of what was answered; whether that was a half close is told by what the client does then. A kill loses what
+was held. Frames are passed on before they are read, all but
 those of a client that may ask for TLS: where TLS cannot be spoken with it, that is declined on the spot.
 """
 
-from collections import deque
-from typing import Any, Final
+from collections import OrderedDict, deque
+from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from svcmock.protocol import (
@@ -35,8 +38,8 @@ from svcmock.protocol import (
 from svcmock_protocols.tcp import rules
 from svcmock_protocols.tcp.canonical import HiddenError, hidden
 from svcmock_protocols.tcp.dialect import PUSHES, dialect_of
-from svcmock_protocols.tcp.documents import finished
 from svcmock_protocols.tcp.fieldtypes import LayoutError
+from svcmock_protocols.tcp.forms import finished
 from svcmock_protocols.tcp.framing import Frame, Splitter
 from svcmock_protocols.tcp.gaps import gap
 from svcmock_protocols.tcp.layout import Layout
@@ -52,7 +55,10 @@ MAX_REPLY_FRAMES: Final = 100_000
 
 
 class _Asked(Struct, eq=False):
-    """A request and what was answered so far. `last`: when something was last said."""
+    """A request and what was answered so far. `last`: when something was last said.
+
+    `names`: what tells which replies are its, where fields do. `auto`: nothing of it is recorded.
+    """
 
     id: int
     frame: Frame
@@ -63,6 +69,8 @@ class _Asked(Struct, eq=False):
     first: float | None = None
     pieces: list[tuple[Frame, float]] = []
     size: int = 0
+    names: bytes | None = None
+    auto: bool = False
 
 
 class FramedTap:
@@ -78,7 +86,10 @@ class FramedTap:
         }
         self._heard = {Side.CLIENT: 0.0, Side.SERVER: 0.0}
         """When a side last said something."""
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: OrderedDict[int, _Asked] = OrderedDict()
+        """Requests without a whole reply, in their order, by their ids."""
+        self._named: dict[bytes, deque[_Asked]] = {}
+        """The same by what tells their replies."""
         self._held: _Asked | None = None
         self._last: tuple[Frame, int] | None = None
         """The last request, or the banner, and how many pushes followed it."""
@@ -89,7 +100,7 @@ class FramedTap:
         """The client has asked for TLS, and the server has not said yet whether it agrees."""
         self._secured = False
         self._gone: set[Side] = set()
-        self._how = "close"
+        self._how: Literal["close", "reset"] = "close"
         """How the server's side ends."""
         self._blind = False
         self._down = ""
@@ -102,6 +113,8 @@ class FramedTap:
         if self._down:
             return ()
         out: list[Seen] = []
+        if Side.SERVER in self._gone:
+            self._flush(out, "half_close")
         by_frame = self._may_secure()
         if not by_frame:
             out.append(Forward(data, Side.SERVER))
@@ -126,7 +139,8 @@ class FramedTap:
             if side is Side.SERVER:
                 self._server_left(out)
             else:
-                self._pass_rest(out)
+                if not self._holds(side):
+                    self._pass_rest(out)
                 self._client_left(out)
         out.append(Shut(Side.SERVER if side is Side.CLIENT else Side.CLIENT))
         return out
@@ -161,8 +175,10 @@ class FramedTap:
         splitter = self._splitters[side]
         if data:
             splitter.feed(data)
+        if self._holds(side) and splitter.pending > self._dialect.options.max_frame:
+            self._give_up("more than a frame is said before the server has agreed to TLS", out)
         try:
-            while not self._blind and (frame := splitter.next(ended=ended)) is not None:
+            while not (self._blind or self._holds(side)) and (frame := splitter.next(ended=ended)) is not None:
                 if side is Side.CLIENT:
                     self._from_client(frame, at, out)
                 else:
@@ -177,33 +193,41 @@ class FramedTap:
             self._give_up(f"more than {MAX_WAITING} requests under way", out)
             return
         self._flush(out)
-        while self._waiting and self._open_ended(self._waiting[0]):
-            self._finish(self._waiting.popleft(), out)
+        while (first := self._first()) is not None and self._open_ended(first):
+            self._finish(first, out)
         self._asked = True
-        asked = self._begin(frame, "frame", at, out)
-        self._last = frame, 0
+        auto = next((one for one in self._dialect.auto if one.fits(self._dialect.asked, frame.payload)), None)
+        if auto is None:
+            self._last = frame, 0
+        asked = self._begin(frame, "frame", at, out, auto=auto is not None)
         one_way = self._dialect.one_way
-        if one_way is not None and one_way.search(frame.payload):
+        if Side.SERVER in self._gone:
+            self._lose(asked, "the upstream had ended its side", out, "skipped")
+        elif one_way is not None and one_way.search(frame.payload):
             self._finish(asked, out)
-        else:
-            self._waiting.append(asked)
+        elif auto is not None and not auto.reply.frames:
+            self._drop(asked)
 
     def _from_server(self, frame: Frame, at: float, out: list[Seen]) -> None:
         if self._securing:
             self._agreed(frame, out)
+            self._read(Side.CLIENT, b"", at, out)
             return
-        if not self._asked and not self._waiting:
-            self._waiting.append(self._begin(Frame(b"", b""), "banner", at, out))
-            self._last = Frame(b"", b""), 0
         asked = self._answers(frame)
+        if any(auto.fits(self._dialect.told, frame.payload) for auto in self._dialect.auto):
+            if asked is not None and asked.auto:
+                self._drop(asked)
+            return
+        if asked is None and not self._asked:
+            asked = self._begin(Frame(b"", b""), "banner", at, out)
+            self._last = Frame(b"", b""), 0
         if asked is None:
             self._push(frame, at, out)
             return
         self._add(asked, frame, at)
         if asked.size > MAX_REPLY or len(asked.pieces) > MAX_REPLY_FRAMES:
             self._give_up("a reply that does not end", out)
-        elif asked.kind == "frame" and self._is_last(frame):
-            self._waiting.remove(asked)
+        elif asked.kind == "frame" and (asked.auto or self._is_last(frame)):
             self._finish(asked, out)
 
     def _is_last(self, frame: Frame) -> bool:
@@ -214,23 +238,42 @@ class FramedTap:
 
     def _answers(self, frame: Frame) -> _Asked | None:
         """The request that a server's frame belongs to; None: it comes unasked."""
-        if not self._waiting:
+        first = self._first()
+        if first is None:
             return None
         names = self._dialect.correlate
-        if not names or self._waiting[0].kind == "banner":
-            return self._waiting[0] if self._rules.correlate != "none" else self._waiting[-1]
-        ids = _ids(self._dialect.told, frame.payload, names)
-        for asked in self._waiting:
-            if ids is not None and ids == _ids(self._dialect.asked, asked.frame.payload, names):
-                return asked
-        return None
+        if not names or first.kind == "banner":
+            return first if self._rules.correlate != "none" else self._waiting[next(reversed(self._waiting))]
+        found = _ids(self._dialect.told, frame.payload, names)
+        several = self._named.get(found) if found is not None else None
+        return several[0] if several else None
 
     # --- exchanges ------------------------------------------------------------------------------------
 
-    def _begin(self, frame: Frame, kind: Kind, at: float, out: list[Seen]) -> _Asked:
+    def _first(self) -> _Asked | None:
+        """The oldest request without a whole reply."""
+        return next(iter(self._waiting.values()), None)
+
+    def _begin(self, frame: Frame, kind: Kind, at: float, out: list[Seen], *, auto: bool = False) -> _Asked:
+        """A request, or what stands for one, waits for its reply from here on."""
         self._ids += 1
-        out.append(Began(self._ids))
-        return _Asked(self._ids, frame, kind, at, at)
+        if not auto:
+            out.append(Began(self._ids))
+        asked = self._waiting[self._ids] = _Asked(self._ids, frame, kind, at, at, auto=auto)
+        if self._dialect.correlate and kind == "frame":
+            asked.names = _ids(self._dialect.asked, frame.payload, self._dialect.correlate)
+            if asked.names is not None:
+                self._named.setdefault(asked.names, deque()).append(asked)
+        return asked
+
+    def _drop(self, asked: _Asked) -> None:
+        """It waits no more."""
+        self._waiting.pop(asked.id, None)
+        several = self._named.get(asked.names) if asked.names is not None else None
+        if asked.names is not None and several is not None:
+            several.remove(asked)
+            if not several:
+                del self._named[asked.names]
 
     def _add(self, asked: _Asked, frame: Frame, at: float) -> None:
         opening = asked.first is None and asked.kind != "push"
@@ -256,12 +299,14 @@ class FramedTap:
 
     def _finish(self, asked: _Asked, out: list[Seen]) -> None:
         """All of a reply is here, but for the end of the connection, if that follows."""
+        self._drop(asked)
         self._flush(out)
-        self._held = asked
+        if not asked.auto:
+            self._held = asked
         if Side.CLIENT in self._gone:
             self._flush(out)
 
-    def _flush(self, out: list[Seen], then: Any = "") -> None:
+    def _flush(self, out: list[Seen], then: Literal["", "close", "half_close", "reset"] = "") -> None:
         asked, self._held = self._held, None
         if asked is None:
             return
@@ -293,9 +338,9 @@ class FramedTap:
 
     def _client_left(self, out: list[Seen]) -> None:
         """It may only have said all that it has to say, and wait for answers."""
-        self._flush(out)
-        while self._waiting and self._waiting[0].pieces and self._open_ended(self._waiting[0]):
-            self._finish(self._waiting.popleft(), out)
+        self._flush(out, self._how if Side.SERVER in self._gone else "")
+        while (first := self._first()) is not None and first.pieces and self._open_ended(first):
+            self._finish(first, out)
 
     def _open_ended(self, asked: _Asked) -> bool:
         """Whether nothing but what comes next tells that a reply is whole."""
@@ -304,16 +349,27 @@ class FramedTap:
         return self._rules.per_request == "any" and self._dialect.until is None
 
     def _server_left(self, out: list[Seen]) -> None:
-        while self._waiting and self._open_ended(self._waiting[0]):
-            self._flush(out)
-            self._held = self._waiting.popleft()
-        self._flush(out, "" if Side.CLIENT in self._gone else self._how)
-        self._lose_all("the upstream left before it had answered", out)
+        """The last reply is held until it is known whether that was all of the connection, or only a half."""
+        while (first := self._first()) is not None and self._open_ended(first):
+            self._finish(first, out)
+        self._lose_waiting("the upstream left before it had answered", out)
+        if self._how == "reset":
+            self._flush(out, self._how)
+
+    def _lose(
+        self, asked: _Asked, why: str, out: list[Seen], kind: Literal["skipped", "failed"] = "failed"
+    ) -> None:
+        self._drop(asked)
+        if not asked.auto:
+            out.append(Lost(asked.id, why, kind))
+
+    def _lose_waiting(self, why: str, out: list[Seen]) -> None:
+        for asked in tuple(self._waiting.values()):
+            self._lose(asked, why, out)
 
     def _lose_all(self, why: str, out: list[Seen]) -> None:
         self._flush(out)
-        out.extend(Lost(asked.id, why) for asked in self._waiting)
-        self._waiting.clear()
+        self._lose_waiting(why, out)
 
     def _give_up(self, why: str, out: list[Seen]) -> None:
         """From here on nothing is read."""
@@ -330,6 +386,10 @@ class FramedTap:
             splitter.clear()
 
     # --- TLS in the middle ----------------------------------------------------------------------------
+
+    def _holds(self, side: Side) -> bool:
+        """Whether it is not known yet if what this side says is the beginning of TLS: then it goes nowhere."""
+        return self._securing and side is Side.CLIENT
 
     def _may_secure(self) -> bool:
         return self._dialect.starttls is not None and not self._secured
@@ -359,11 +419,11 @@ class FramedTap:
             out += (StartTLS(Side.SERVER), StartTLS(Side.CLIENT))
 
 
-def _ids(layout: Layout, payload: bytes, names: tuple[str, ...]) -> list[object] | None:
+def _ids(layout: Layout, payload: bytes, names: tuple[str, ...]) -> bytes | None:
     """The values that tell which request and reply belong together; None where some are missing."""
     try:
         value = layout.decode(payload)
     except LayoutError:
         return None
     found = [rules.get(value, name) for name in names]
-    return None if rules.MISSING in found else found
+    return None if rules.MISSING in found else msgspec.json.encode(found)

@@ -10,9 +10,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from svcmock.protocol import Blob, Invalid
+from svcmock.protocol import Invalid
 from svcmock_protocols.tcp.gaps import duration
-from svcmock_protocols.tcp.tape_bytes import compile_bytes
+from svcmock_protocols.tcp.nofiles import NO_FILES
+from svcmock_protocols.tcp.patterns import compile_pattern
 
 NAMES: Final = ("tape", "run", "said", "ends")
 """Field names of a run, beside those of a frame."""
@@ -21,8 +22,8 @@ MAX_RUN: Final = 1 << 20
 MAX_ANSWER: Final = 32 << 20
 """Bytes of one that a person writes for the server."""
 
-Then: TypeAlias = Literal["", "close", "reset"]
-"""What the server does when it has said a run."""
+Then: TypeAlias = Literal["", "close", "half_close", "reset"]
+"""What the server does when it has said a run: it ends its side, perhaps to listen on, or resets."""
 
 
 class MissReply(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +54,7 @@ class TapeOptions(Struct, frozen=True, forbid_unknown_fields=True):
         try:
             _ = self.pause
             for pattern in (*self.mask, *self.redact):
-                compile_bytes(pattern)
+                compile_pattern(pattern)
             miss_bytes(self)
         except Invalid as invalid:
             raise ValueError(invalid.why) from None
@@ -70,20 +71,9 @@ def miss_bytes(options: TapeOptions) -> bytes:
 
     if not isinstance(options.on_miss, MissReply):
         return b""
-    data = from_doc(options.on_miss.reply, _no_files, "on_miss", "reply")
+    data = from_doc(options.on_miss.reply, NO_FILES, "on_miss", "reply")
     assert isinstance(data, bytes)
     return data
-
-
-class _NoFiles:
-    def __call__(self, name: str) -> Blob:  # noqa: ARG002
-        raise Invalid(("on_miss", "reply"), "expected a string, {hex: } or {base64: }; no file is read here")
-
-    def read(self, blob: Blob) -> bytes:  # noqa: ARG002
-        raise Invalid(("on_miss", "reply"), "no file is read here")
-
-
-_no_files: Final = _NoFiles()
 
 
 class TapeRequest(Struct, frozen=True):

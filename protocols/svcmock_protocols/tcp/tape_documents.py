@@ -17,8 +17,9 @@ from svcmock.capabilities import Folder
 from svcmock.payload import from_doc
 from svcmock.protocol import Blob, Context, Doc, Documents, Explanation, Files, Invalid, Spooled
 from svcmock_protocols.tcp.gaps import duration, show_duration
+from svcmock_protocols.tcp.patterns import compile_pattern
 from svcmock_protocols.tcp.tape import MAX_ANSWER, MAX_RUN, MissReply, TapeReply, TapeRequest, Then, miss_bytes
-from svcmock_protocols.tcp.tape_bytes import as_text, compile_bytes, shown, spans
+from svcmock_protocols.tcp.tape_bytes import as_text, shown, spans
 from svcmock_protocols.tcp.tape_library import ADDRESS, Library
 
 MAX_NAME: Final = 200
@@ -46,7 +47,7 @@ class TapeReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     after: Any = None
     said: Any = None
-    then: Literal["close", "reset"] | None = None
+    then: Literal["close", "half_close", "reset"] | None = None
 
 
 # --- documents ----------------------------------------------------------------------------------------
@@ -136,10 +137,7 @@ def _check_masks(doc: TapeRequestDoc, size: int, *at: str | int) -> None:
         raise Invalid(at, f"at most {MAX_MASKS} masks")
     for i, mask in enumerate(doc.mask):
         if isinstance(mask, str):
-            try:
-                compile_bytes(mask)
-            except Invalid as invalid:
-                raise Invalid((*at, i), invalid.why) from None
+            compile_pattern(mask, *at, i)
         elif not 0 <= mask[0] < mask[1] <= size:
             raise Invalid((*at, i), f"a range [from, to) of the {size} bytes of `said`, counted from 0")
 

@@ -13,7 +13,8 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from svcmock_protocols.tcp.tape_bytes import compile_bytes, spans
+from svcmock_protocols.tcp.patterns import compile_pattern
+from svcmock_protocols.tcp.tape_bytes import spans
 
 MAX_HOLE: Final = 4096
 """Bytes that a hole of no certain length may have."""
@@ -48,7 +49,7 @@ class Hole(Struct, frozen=True):
             return token(data) == token(self.was)
         if not self.pattern:
             return True
-        return compile_bytes(self.pattern).fullmatch(self.before + data + self.behind) is not None
+        return compile_pattern(self.pattern).fullmatch(self.before + data + self.behind) is not None
 
 
 Segment: TypeAlias = bytes | Hole

@@ -72,6 +72,9 @@ class TapeSession:
         data = self._answer(turn, reply)
         if data:
             outs.append(Send(data))
+        if reply.then == "half_close" and not self._leaving and not self._walk.ended:
+            self._over = True  # whatever the client says now, nothing can answer it
+            return [*outs, Close("half")]
         if reply.then or self._leaving:
             return [*outs, *self._close(reply.then)]
         self._walk.go(turn, turn.edge.outcome(reply), reply)

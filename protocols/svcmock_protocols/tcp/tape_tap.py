@@ -3,7 +3,8 @@
 A run of the client ends when the server speaks, one of the server when the client speaks, or pauses for longer
 than the option `idle`. It becomes an exchange when what follows it begins; so a recording that is killed loses
 the last run of each connection that is open, and nothing before it. A client's end is kept where the server
-answers it, a server's end always, and its reset where the relay tells of one (`broken`).
+answers it, a server's end always, and its reset where the relay tells of one (`broken`). That it had ended only
+its side is known when the client speaks on; what it says then nobody can answer, and it is not kept.
 """
 
 from hashlib import blake2b
@@ -58,7 +59,7 @@ class TapeTap:
     def from_client(self, data: bytes, at: float) -> Sight:
         seen: list[Seen] = [Forward(data, Side.SERVER)]
         if self._over:
-            return seen
+            return [*seen, *self._settle_last("half_close")]
         run = self._run
         if run is not None and run.answered is not None:
             seen += self._settle(run)
@@ -104,7 +105,9 @@ class TapeTap:
         if side is Side.CLIENT:
             self._client_ended = True
             seen: list[Seen] = [Shut(Side.SERVER)]
-            if run is not None and run.answered is not None:
+            if self._over:
+                seen += self._settle_last("close")
+            elif run is not None and run.answered is not None:
                 seen += self._settle(run)
             return seen
         seen = [Shut(Side.CLIENT)]
@@ -112,18 +115,22 @@ class TapeTap:
             return seen
         self._over = True
         if self._client_ended:
-            return [*seen, *(() if run is None else self._settle(run))]
-        return [*seen, *self._end(at, "close")]
+            return [*seen, *self._settle_last("")]
+        return [*seen, *self._end(at)]
 
     def broken(self, side: Side, at: float) -> Sight:
         """`side` ended with a reset."""
         if self._over or side is Side.CLIENT:
             return self.eof(side, at)
         self._over = True
-        return self._end(at, "reset")
+        return [*self._end(at), *self._settle_last("reset")]
 
-    def _end(self, at: float, then: Then) -> Sight:
-        """The server has ended: what is under way ends so, or after a pause a run of its own does."""
+    def _settle_last(self, then: Then) -> Sight:
+        """It is known how the server has ended, if there is a run that it has ended with."""
+        return () if self._run is None else self._settle(self._run, then)
+
+    def _end(self, at: float) -> list[Seen]:
+        """The server ends with the run that is under way, or after a pause with a run of its own."""
         seen: list[Seen] = []
         run = self._run
         if run is not None and run.answered is not None and self._silence(at) > 0:
@@ -132,7 +139,7 @@ class TapeTap:
         if run is None:
             run = self._begin(seen, at, b"")
             run.after = self._silence(at)
-        return [*seen, *self._settle(run, then)]
+        return seen
 
     def unreachable(self, why: str, at: float) -> Sight:  # noqa: ARG002
         self._over = True

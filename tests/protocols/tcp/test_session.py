@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from svcmock.protocol import Ask, Close, Out, Send, StartTLS, Wake
-from svcmock_protocols.tcp.documents import finished
+from svcmock.protocol import Ask, Close, Date, Out, Send, StartTLS, Wake
+from svcmock_protocols.tcp.forms import finished
 from svcmock_protocols.tcp.messages import Piece, Reply, Request
 from svcmock_protocols.tcp.session import BANNER, MAX_OWED, MAX_PUSHING, PUSH, REQUEST, FramedSession
+from svcmock_protocols.tcp.stated import LEAST_EVERY
 from tests.protocols.conformance import check_session_splits, check_session_survives, serve
 from tests.protocols.tcp.framed import FIX, ISO, LINES, MODBUS, reply, service
 
@@ -85,7 +87,15 @@ def test_a_reply_may_end_the_connection(then: str, how: Any) -> None:
 def test_a_reply_may_end_our_side_alone() -> None:
     said = answers(quit=line(b"bye", then="half_close"), a=line(b"late"))
     outs = check_session_splits(make, b"quit\na\n", said)
-    assert outs == [OPEN, ask(b"quit"), Send(b"bye\n"), Close("half"), ask(b"a"), CLOSE]
+    late = replace(ask(b"a"), optional=True)  # nothing can answer it: that no route does is no miss
+    assert outs == [OPEN, ask(b"quit"), Send(b"bye\n"), Close("half"), late, CLOSE]
+
+
+def test_what_comes_unasked_may_end_our_side_alone() -> None:
+    said = answers(push_1_sub=line(b"gone", then="half_close"))
+    outs = serve(make(pushes=True), [b"sub\n", b"a\n"], said, ending=True)
+    assert [out for out in outs if isinstance(out, Close)] == [Close("half"), CLOSE]
+    assert sent(outs).endswith(b"gone\n")
 
 
 def test_gaps_are_waited_for_and_nothing_overtakes() -> None:
@@ -286,6 +296,125 @@ def test_a_miss_in_the_protocols_own_words() -> None:
     assert sent(outs) == bytes.fromhex("0203 0000 0003 00 83 02")
 
 
+def test_a_reply_says_when_it_is_sent() -> None:
+    context = service(LINES, reply={"set": {"at": {"now": "unix"}}})
+    told = reply({"frames": [{"json": {}}, {"json": {}}, {"json": {}, "after": "5ms"}]}, context)
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\n")
+    (first,) = session.answered(*_pair(asked, told))
+    assert isinstance(first, Date)
+    *frames, wake = session.dated(first.token, 7.5)
+    assert frames == [Send(b'{"at":7}\n'), Send(b'{"at":7}\n')]
+    assert isinstance(wake, Wake)
+    (second,) = session.woke(wake.token)
+    assert isinstance(second, Date)
+    assert session.dated("other", 8.0) == ()
+    assert session.dated(second.token, 8.0) == [Send(b'{"at":8}\n')]
+
+
+def test_one_reply_may_say_when_it_is_sent() -> None:
+    context = service(LINES)
+    told = reply({"json": {}, "set": {"at": {"now": "unix"}}}, context)
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\n")
+    (date,) = session.answered(*_pair(asked, told))
+    assert isinstance(date, Date)
+    assert session.dated(date.token, 8.0) == [Send(b'{"at":8}\n')]
+    (asked,) = session.received(b"a\n")
+    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"),)
+
+
+def test_frames_are_numbered_as_they_leave() -> None:
+    context = service(LINES, reply={"set": {"n": {"count": 1}}}, pushes=True)
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"a\n")
+    late = reply({"frames": [{"json": {}, "after": "1s"}]}, context)
+    push = session.answered(*_pair(asked, reply({"json": {}}, context)))[-1]
+    (wake,) = session.answered(*_pair(push, late))
+    assert isinstance(wake, Wake)
+    (asked,) = session.received(b"b\n")
+    assert session.answered(*_pair(asked, reply({"json": {}}, context)))[0] == Send(b'{"n":2}\n')
+    assert session.woke(wake.token)[0] == Send(b'{"n":3}\n')
+
+
+# --- what keeps a connection alive --------------------------------------------------------------------
+
+AUTO = [
+    {"when": "^LOGON ", "reply": {"text": "WELCOME"}, "every": {"send": {"text": "BEAT"}, "after": "2s"}},
+    {"when": "^PING$", "reply": {"text": "PONG"}},
+    {"when": "^BEAT$"},
+    {"when": "^BYE$", "reply": {"text": "BYE", "then": "close"}},
+]
+
+
+def test_what_keeps_it_alive_is_answered_without_a_route() -> None:
+    data = b"PING\na\nBEAT\nBYE\nb\n"
+    assert check_session_splits(lambda: make(auto=AUTO), data, answers()) == [
+        OPEN, Send(b"PONG\n"), ask(b"a"), Send(b"a\nBYE\n"), CLOSE,
+    ]  # fmt: skip
+
+
+def test_any_number_of_them_may_come_at_once() -> None:
+    outs = serve(make(auto=AUTO), [b"PING\n" * 5000 + b"BYE\n"], answers())
+    assert outs == [OPEN, Send(b"PONG\n" * 5000 + b"BYE\n"), CLOSE]
+
+
+def test_something_may_be_said_again_and_again() -> None:
+    session = make(auto=AUTO)
+    session.answered(*_pair(session.opened()[0], None))
+    rest = session.at_rest
+    welcome, first = session.received(b"LOGON a\n")
+    assert welcome == Send(b"WELCOME\n")
+    assert isinstance(first, Wake)
+    assert (first.after, session.at_rest, session.idle) == (2.0, rest, True)
+    beat, second = session.woke(first.token)
+    assert beat == Send(b"BEAT\n")
+    assert isinstance(second, Wake)
+    assert session.woke(first.token) == ()
+    *_, third = session.received(b"LOGON b\n")  # begins anew: there are no two rhythms
+    assert isinstance(third, Wake)
+    assert session.woke(second.token) == ()
+    assert session.woke(third.token)[0] == Send(b"BEAT\n")
+    assert list(session.eof()) == [CLOSE]
+    assert session.woke(third.token) == ()
+
+
+def test_a_client_says_how_often() -> None:
+    auto = [{"when": {"type": "logon"}, "reply": {"json": {}}, "every": {"send": {"json": {}}, "req": "every"}}]
+    session = make(auto=auto)
+    session.answered(*_pair(session.opened()[0], None))
+    for said, seconds in (("0", 0), ("0.001", LEAST_EVERY), ("30", 30)):
+        *_, last = session.received(b'{"type":"logon","every":%b}\n' % said.encode())
+        assert (last.after if isinstance(last, Wake) else 0) == seconds
+
+
+def test_what_is_said_again_is_made_for_who_began_it() -> None:
+    fields = {"8": "F", "35": "A", "49": "", "56": "", "34": "", "52": ""}
+    rules = {"swap": [["49", "56"]], "set": {"34": {"count": 1}, "52": {"now": "%Y%m%d"}}}
+    send = {"send": {"fields": {**fields, "35": "0"}}, "req": "108"}
+    auto = [{"when": {"35": "A"}, "reply": {"fields": fields}, "every": send}]
+    context = service(FIX, reply=rules, auto=auto)
+    logon = reply(
+        {"fields": {"8": "F", "35": "A", "34": "1", "49": "ME", "56": "YOU", "108": "5"}}, service(FIX)
+    )
+    session = FramedSession(context)
+    session.answered(*_pair(session.opened()[0], None))
+    (date,) = session.received(logon.wire)
+    assert isinstance(date, Date)
+    welcome, wake = session.dated(date.token, 0.0)
+    assert isinstance(wake, Wake)
+    (date,) = session.woke(wake.token)
+    assert isinstance(date, Date)
+    beat, _ = session.dated(date.token, 86400.0)
+    for out, kind, number, day in ((welcome, b"A", b"1", b"19700101"), (beat, b"0", b"2", b"19700102")):
+        assert isinstance(out, Send)
+        body = b"\x0135=%b\x0149=YOU\x0156=ME\x0134=%b\x0152=%b\x01" % (kind, number, day)
+        assert body in out.data
+
+
 # --- answers that overtake each other -----------------------------------------------------------------
 
 
@@ -360,6 +489,7 @@ WORLDS = {
     "fix": (FIX, b"8=FIX.4.2\x019=5\x0135=0\x0110=161\x01" * 2),
     "iso": (ISO, b"\x00\x0c0800" + bytes.fromhex("0020000000000000")),
     "escaped": ({"framing": {"delimiter": {"end": ";", "escape": "\\"}}}, b"a\\;b;c\\\\;"),
+    "alive": ({**LINES, "auto": AUTO[1:]}, b"PING\nBEAT\na\nBYE\n"),
 }
 
 

@@ -21,7 +21,7 @@ from svcmock.protocol import (
     Upstream,
 )
 from svcmock_protocols.tcp import tap as tap_module
-from svcmock_protocols.tcp.documents import finished
+from svcmock_protocols.tcp.forms import finished
 from svcmock_protocols.tcp.messages import Piece, Reply, Request
 from svcmock_protocols.tcp.tap import MAX_WAITING, FramedTap
 from tests.protocols.conformance import check_tap_splits, mutate, splits, watch
@@ -94,6 +94,58 @@ def test_a_reset_after_an_answer_belongs_to_it() -> None:
     seen = [*tap.from_client(b"quit\n", 1.0), *tap.from_server(b"bye\n", 1.0), *tap.broken(Side.SERVER, 1.0)]
     seen += tap.eof(Side.CLIENT, 2.0)
     assert exchanges(seen) == [(ask(b"quit"), line(b"bye", then="reset"))]
+
+
+def test_a_client_that_speaks_on_tells_that_the_server_had_ended_only_its_side() -> None:
+    seen = play(make(), (C, b"send\n"), (S, b"go\n"), (S, None), (C, b"data\n"), (C, None))
+    assert exchanges(seen) == [(ask(b"send"), line(b"go", then="half_close"))]
+    assert [(one.id, one.kind) for one in seen if isinstance(one, Lost)] == [(2, "skipped")]
+
+
+ALIVE = {**LINES, "auto": [{"when": "^(PING|PONG|HELLO .*)$", "reply": {"text": "PONG"}}, {"when": "^BEAT$"}]}
+
+
+def test_what_keeps_it_alive_is_left_out_in_both_directions() -> None:
+    steps = [
+        (C, b"HELLO me\n"),
+        (S, b"you\n"),  # whatever it is, it answers that
+        (C, b"a\n"),
+        (S, b"BEAT\n"),
+        (S, b"1\n"),
+        (C, b"PING\nb\nBEAT\n"),
+        (S, b"PONG\n2\nBEAT\n"),
+        (S, b"news\n"),
+    ]
+    seen = play(make(ALIVE), *steps, (S, None), (C, None))
+    assert exchanges(seen) == [
+        (ask(b"a"), line(b"1")),
+        (ask(b"b"), line(b"2")),
+        (ask(b"b", "push", 1), line(b"news", then="close")),
+    ]
+    assert len([one for one in seen if isinstance(one, Began)]) == 3
+    assert b"".join(one.data for one in seen if isinstance(one, Forward) and one.to is S) == b"".join(
+        data for side, data in steps if side is C
+    )
+
+
+def test_where_replies_have_no_order_a_heartbeat_is_not_part_of_one() -> None:
+    options = {**ALIVE, "reply": {"correlate": "none", "per_request": "any"}}
+    steps = [(C, b"PING\n"), (S, b"PONG\n"), (C, b"a\n"), (S, b"1\n"), (S, b"BEAT\n"), (S, b"2\n")]
+    assert exchanges(play(make(options), *steps, (C, None), (S, None)))[-1] == (ask(b"a"), line(b"1", b"2"))
+
+
+def test_an_answer_is_found_at_once_among_thousands() -> None:
+    tap, count = make(MODBUS), 1000
+    for txid in range(count):
+        tap.from_client(txid.to_bytes(2) + bytes.fromhex("0000 0006 11 03 006b 0003"), 1.0)
+    seen = [
+        one
+        for txid in reversed(range(count))
+        for one in tap.from_server(txid.to_bytes(2) + bytes.fromhex("0000 0005 11 03 02 ae41"), 1.0)
+    ]
+    seen += tap.eof(C, 1.0)
+    assert len(exchanges(seen)) == count
+    assert all(request.payload[:2] == reply.frames[0].payload[:2] for request, reply in exchanges(seen))
 
 
 def test_the_banner_is_all_before_the_first_request() -> None:
@@ -298,6 +350,23 @@ def test_both_sides_go_over_to_tls_when_the_server_agrees() -> None:
     tap = make(LINES, starttls=STARTTLS, tls=True)
     seen = play(tap, (C, b"STARTTLS\n"), (S, b"454 busy\n"), (C, b"a\n"), (S, b"1\n"), (C, None), (S, None))
     assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
+
+
+def test_what_follows_the_question_for_tls_waits_for_its_answer() -> None:
+    """It may be the beginning of TLS, which the server must not see in the clear; or lines, if it declines."""
+    hello = b"\x16\x03\x01\n\n"
+    tap = make(LINES, starttls=STARTTLS, tls=True)
+    assert play(tap, (C, b"STARTTLS\n" + hello), (C, hello)) == [Forward(b"STARTTLS\n", S)]
+    assert play(tap, (S, b"220 go\n")) == [Forward(b"220 go\n", C), StartTLS(S), StartTLS(C)]
+    tap = make(LINES, starttls=STARTTLS, tls=True)
+    seen = play(tap, (C, b"STARTTLS\na\n"), (S, b"454 busy\n"), (S, b"1\n"), (C, None), (S, None))
+    assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
+    tap = make(LINES, starttls=STARTTLS, tls=True)
+    assert play(tap, (C, b"STARTTLS\n" + hello), (C, None)) == [Forward(b"STARTTLS\n", S), Shut(S)]
+    tap = make({**LINES, "max_frame": 10}, starttls=STARTTLS, tls=True)
+    *_, passed, opaque = play(tap, (C, b"STARTTLS\nxxxxxx"), (C, b"xxxxx"))
+    assert passed == Forward(b"x" * 11, S)
+    assert isinstance(opaque, Opaque)
 
 
 # --- anything -----------------------------------------------------------------------------------------

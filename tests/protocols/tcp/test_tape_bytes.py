@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcmock.payload import from_doc
-from svcmock.protocol import Invalid, Spooled
-from svcmock_protocols.tcp.tape_bytes import MAX_PATTERN, as_text, compile_bytes, shown, spans
+from svcmock.protocol import Spooled
+from svcmock_protocols.tcp.tape_bytes import as_text, shown, spans
 from tests.protocols.tcp.tape_cases import Files
 
 
@@ -47,9 +47,3 @@ def test_a_pattern_sees_bytes() -> None:
     assert spans(r"id=(\d+);", b"id=12;id=3;") == [(3, 5, b"id=", b";"), (9, 10, b"id=", b";")]
     assert spans(r"x*", b"abc") == []
     assert spans(r"(a)|b", b"ab") == [(0, 1, b"", b"")]
-
-
-@pytest.mark.parametrize("pattern", ["(", "(?=a)", "\u0100", "a" * (MAX_PATTERN + 1)])
-def test_a_pattern_that_is_none_is_told(pattern: str) -> None:
-    with pytest.raises(Invalid):
-        compile_bytes(pattern)

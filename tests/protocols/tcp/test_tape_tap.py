@@ -34,6 +34,10 @@ class Heard:
         self.seen += self.tap.eof(side, at)
         return self
 
+    def hang_up(self, at: float) -> "Heard":
+        """The server ends, and so does the client then."""
+        return self.end(Side.SERVER, at).end(Side.CLIENT, at)
+
     @property
     def runs(self) -> list[tuple[TapeRequest, TapeReply]]:
         """Without their tape's name, which is the same for all."""
@@ -97,7 +101,7 @@ def test_a_server_may_speak_first() -> None:
 
 def test_a_pause_of_the_server_begins_a_run_of_its_own() -> None:
     heard = Heard().client(b"SUB\n", 0.0).server(b"+", 0.01).server(b"\n", 0.05).server(b"1\n", 1.05)
-    heard.server(b"2\n", 1.5).end(Side.SERVER, 3.0)
+    heard.server(b"2\n", 1.5).hang_up(3.0)
     assert heard.runs == [
         (run(1, b"SUB\n"), TapeReply(b"+\n")),
         (run(2, b""), TapeReply(b"1\n", after=1.0)),
@@ -108,7 +112,7 @@ def test_a_pause_of_the_server_begins_a_run_of_its_own() -> None:
 
 
 def test_how_long_a_pause_is_can_be_said() -> None:
-    heard = Heard(idle="2s").server(b"1", 0.0).server(b"2", 1.5).server(b"3", 4.0).end(Side.SERVER, 4.0)
+    heard = Heard(idle="2s").server(b"1", 0.0).server(b"2", 1.5).server(b"3", 4.0).hang_up(4.0)
     assert [reply.said for _, reply in heard.runs] == [b"12", b"3"]
 
 
@@ -152,7 +156,7 @@ def test_a_reply_is_whole_when_its_client_goes() -> None:
 
 
 def test_a_server_that_hangs_up_at_once_is_a_tape_too() -> None:
-    assert Heard().end(Side.SERVER, 0.0).runs == [(run(1, b""), TapeReply(b"", "close"))]
+    assert Heard().hang_up(0.0).runs == [(run(1, b""), TapeReply(b"", "close"))]
 
 
 def test_a_reset_is_kept() -> None:
@@ -173,16 +177,16 @@ def test_a_client_that_breaks_off_has_ended() -> None:
     assert heard.runs == [(run(1, b"a"), TapeReply(b"1"))]
 
 
-def test_after_the_server_has_ended_nothing_is_recorded() -> None:
+def test_a_client_that_speaks_on_tells_that_the_server_had_ended_only_its_side() -> None:
     heard = Heard().server(b"bye", 0.0).end(Side.SERVER, 0.0).client(b"wait!", 0.1).end(Side.CLIENT, 0.2)
-    assert len(heard.runs) == 1
+    assert heard.runs == [(run(1, b""), TapeReply(b"bye", "half_close"))]
     assert heard.forwarded(Side.SERVER) == b"wait!"
     assert heard.settled()
 
 
 @pytest.mark.parametrize("size", [MAX_RUN, MAX_RUN + 1, 3 * MAX_RUN + 5])
 def test_what_is_long_becomes_several_runs(size: int) -> None:
-    heard = Heard().client(b"c" * size, 0.0).server(b"s" * size, 0.0).end(Side.SERVER, 0.0)
+    heard = Heard().client(b"c" * size, 0.0).server(b"s" * size, 0.0).hang_up(0.0)
     assert b"".join(request.said for request, _ in heard.runs) == b"c" * size
     assert b"".join(reply.said for _, reply in heard.runs) == b"s" * size
     assert max(len(request.said) for request, _ in heard.runs) <= MAX_RUN
@@ -194,14 +198,14 @@ def test_what_is_long_becomes_several_runs(size: int) -> None:
 def test_tapes_have_names_of_their_own() -> None:
     names = set()
     for at, said in ((1.0, b"a"), (2.0, b"a"), (1.0, b"b")):
-        heard = Heard().client(said, at).server(b"1", at).end(Side.SERVER, at)
+        heard = Heard().client(said, at).server(b"1", at).hang_up(at)
         names |= {one.request.tape for one in heard.seen if isinstance(one, Exchange)}
     assert len(names) == 3
 
 
 def test_credentials_are_replaced_in_both_directions() -> None:
     heard = Heard(redact=(r"(?:PASS|key) (\w+)",)).client(b"PASS hunter2\n", 0.0).server(b"your key abc\n", 0.0)
-    heard.end(Side.SERVER, 0.0)
+    heard.hang_up(0.0)
     ((request, reply),) = heard.runs
     assert request.said == b"PASS " + token(b"hunter2") + b"\n"
     assert reply.said == b"your key " + token(b"abc") + b"\n"
