@@ -361,3 +361,29 @@ def test_an_id_that_the_application_makes_anew(svcmock: Svcmock, recorded: Path,
             with pytest.raises(psycopg.errors.SystemError):
                 ask(ORDER, made, "milk")
         assert asyncpg_at(port, (ORDERED, made)) == [[("tea", made)]]
+
+
+INVENTED = """
+request: {describe: "INSERT INTO orders (id, item) VALUES ($1::uuid, $2) RETURNING id, item"}
+respond: {types: [uuid, text], columns: [{name: id, type: uuid}, {name: item, type: text}]}
+---
+match: {sql: "INSERT INTO orders (id, item) VALUES ($1::uuid, $2) RETURNING id, item", params: {contains: tea}}
+template: true
+respond:
+  columns: [{name: id, type: uuid}, item]
+  rows: [["{{ request.params[0] }}", "{{ request.params[1] }}"]]
+"""
+
+
+def test_a_template_for_a_driver_that_asks_first(svcmock: Svcmock, recorded: Path, tmp_path: Path) -> None:
+    """asyncpg has a statement described before it sends its parameters, which the template is made of."""
+    folder = edited(recorded, tmp_path / "p")
+    for file in (folder / "routes").iterdir():
+        file.unlink()
+    (folder / "routes" / "a.yaml").write_text(INVENTED)
+    port = svcmock.up(folder).ports["db"]
+    made = uuid.uuid4()
+    assert asyncpg_at(port, (ORDER, made, "tea")) == [[(made, "tea")]]
+    assert asyncpg_at(port, (ORDER, made, "tea"), statement_cache_size=0) == [[(made, "tea")]]
+    with psycopg_at(port) as ask:
+        assert ask(ORDER, made, "tea") == [(made, "tea")]

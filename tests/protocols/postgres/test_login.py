@@ -24,6 +24,16 @@ def test_tls_of_the_client_where_the_service_has_it():
     assert one.from_client(wire.startup(), 0.0) == [Forward(wire.startup(), Side.SERVER)]
 
 
+def test_a_hello_of_tls_that_comes_too_early_is_not_passed_on():
+    """With the question in one segment: the server must not see in the clear what is meant to begin TLS."""
+    one = tap(tls=True)
+    told, *shut = one.from_client(wire.SSL + b"\x16\x03\x01\x02\x00", 0.0)
+    assert b"unencrypted data after SSL request" in told.data
+    assert told.to is Side.CLIENT
+    assert shut == [Shut(Side.CLIENT), Shut(Side.SERVER)]
+    assert one.from_client(b"more", 0.0) == ()
+
+
 @pytest.mark.parametrize("mode", ["prefer", "require", "verify-full"])
 def test_tls_towards_the_server(mode):
     one = tap(f"postgres://db.example?sslmode={mode}")
