@@ -107,6 +107,70 @@ class Client:
         return data
 
 
+# --- what keeps a connection alive, and its halves ----------------------------------------------------
+
+ALIVE = {
+    "framing": {"delimiter": "\n"},
+    "auto": [
+        {"when": "^LOGON", "reply": {"text": "WELCOME"}, "every": {"send": {"text": "BEAT"}, "after": "50ms"}},
+        {"when": "^PING$", "reply": {"text": "PONG"}},
+        {"when": "^(BEAT|PONG)$"},
+    ],
+}
+
+
+def upload(peer: socket.socket) -> None:
+    """A server that beats, and ends its side before its client has ended its own."""
+    lines = peer.makefile("rb")
+    while line := lines.readline():
+        if line == b"LOGON me\n":
+            peer.sendall(b"WELCOME\nBEAT\n")
+        elif line == b"PING\n":
+            peer.sendall(b"BEAT\nPONG\n")
+        elif line == b"PUT\n":
+            peer.sendall(b"BEAT\nGO ON\nBEAT\n")
+            peer.shutdown(socket.SHUT_WR)
+            while lines.readline():
+                pass
+            return
+        else:
+            peer.sendall(b"BEAT\nGOT " + line)
+
+
+def uploaded(port: int) -> list[bytes]:
+    """What a client gets, without beats; it goes on to speak when nothing more can come."""
+    with Client(port) as client:
+        lines, told = client.socket.makefile("rb"), []
+        for said in (b"LOGON me\n", b"PING\n", b"a\n", b"PUT\n"):
+            client.socket.sendall(said)
+            while (line := lines.readline()) == b"BEAT\n":
+                pass
+            told.append(line)
+        rest = lines.read().replace(b"BEAT\n", b"")
+        client.socket.sendall(b"data\n")
+        client.socket.sendall(b"more\n")
+        return [*told, rest]
+
+
+def test_heartbeats_and_a_half_close(svcmock: Svcmock, tmp_path: Path) -> None:
+    with server(upload) as port:
+        folder = project(tmp_path / "p", ALIVE, port)
+        recorder = record(svcmock, folder)
+        told = uploaded(recorder.ports["app"])
+        assert told == [b"WELCOME\n", b"PONG\n", b"GOT a\n", b"GO ON\n", b""]
+        wait_until(lambda: "half_close" in "".join(map(str, documents(folder))))
+        assert recorder.stop()["app"]["failed"] == 0, recorder.process.output
+    assert documents(folder) == [
+        ({"text": "a"}, {"text": "GOT a"}),
+        ({"text": "PUT"}, {"text": "GO ON", "then": "half_close"}),
+    ]
+    mock = svcmock.up(folder)
+    assert uploaded(mock.ports["app"]) == told
+    with Client(mock.ports["app"]) as client:
+        assert client.ask(b"LOGON\n", 18) == b"WELCOME\nBEAT\nBEAT\n"
+    assert mock.status()["services"]["app"]["misses"] == 0
+
+
 # --- lines --------------------------------------------------------------------------------------------
 
 LINES = {"framing": {"delimiter": "\r\n"}, "reply": {"until": "^[0-9]{3} "}}

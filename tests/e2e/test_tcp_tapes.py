@@ -320,6 +320,35 @@ def test_an_end_that_the_server_waits_for(svcmock: Svcmock, tmp_path: Path) -> N
     assert [send(mock.ports["raw"], data) for data in (b"abc", b"abcdef")] == got
 
 
+def test_a_server_that_ends_its_side_alone(svcmock: Svcmock, tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    def talk(peer: socket.socket) -> None:
+        exactly(peer, 4)
+        peer.sendall(b"go\n")
+        peer.shutdown(socket.SHUT_WR)
+        heard.append(everything(peer))
+
+    def upload(port: int) -> bytes:
+        with connect(port) as peer:
+            peer.sendall(b"put\n")
+            told = everything(peer)
+            peer.sendall(b"some")
+            peer.sendall(b"thing")
+            return told
+
+    with serving(talk) as url:
+        folder = project(tmp_path / "p", url)
+        recorder = record(svcmock, folder)
+        assert upload(recorder.ports["raw"]) == b"go\n"
+        wait_until(lambda: heard == [b"something"])
+        recorder.stop()
+    assert "then: half_close" in recording(folder).read_text()
+    mock = svcmock.up(folder)
+    assert upload(mock.ports["raw"]) == b"go\n"
+    assert mock.status()["services"]["raw"]["misses"] == 0
+
+
 @pytest.mark.parametrize(
     ("on_miss", "got"),
     [

@@ -126,7 +126,7 @@ def _delimiter(doc: str | Delimiter, limit: int, starts: bytes, at: tuple[str | 
 def _envelope(doc: Envelope, limit: int, starts: bytes, at: tuple[str | int, ...]) -> Framing:
     if starts:
         raise Invalid((*at[:-1], "starts"), "an envelope has its own `start`")
-    return Enveloped(limit, _some(doc.start, *at, "start"), end=_some(doc.end, *at, "end"))
+    return Enveloped(limit, _some(doc.start, *at, "start"), end=_some(doc.end, *at, "end"), trailer=doc.trailer)
 
 
 def _header(doc: Regex, at: tuple[str | int, ...]) -> Any:

@@ -172,9 +172,10 @@ class Counted(_Kind, frozen=True, kw_only=True):
 
 
 class Enveloped(_Kind, frozen=True, kw_only=True):
-    """Frames between two marks; `starts` is the first."""
+    """Frames between two marks, `starts` the first, perhaps with a `trailer`: a checksum over what is before."""
 
     end: bytes
+    trailer: int = 0
 
     def cut(self, buffer: Buffer, at: int, *, scanned: int = 0, ended: bool = False) -> Cut | None:  # noqa: ARG002
         begins = _begins(buffer, at, self.starts)
@@ -183,11 +184,16 @@ class Enveloped(_Kind, frozen=True, kw_only=True):
         if not begins:
             raise FrameError(f"a frame begins with {self.starts.hex(' ')}")
         start = at + len(self.starts)
-        found = buffer.find(self.end, max(start, scanned - len(self.end) + 1))
-        self.check((found + len(self.end) if found >= 0 else len(buffer)) - at)
-        return None if found < 0 else Cut(found + len(self.end), bytes(buffer[start:found]))
+        found = buffer.find(self.end, max(start, scanned - len(self.end) - self.trailer + 1))
+        stop = found + len(self.end) + self.trailer
+        self.check((stop if found >= 0 else len(buffer)) - at)
+        if found < 0 or stop > len(buffer):
+            return None
+        return Cut(stop) if self.trailer else Cut(stop, bytes(buffer[start:found]))
 
     def wrap(self, payload: bytes) -> bytes:
+        if self.trailer:
+            return payload
         if (payload + self.end).find(self.end) != len(payload):
             raise FrameError("the text holds the mark that ends it")
         return self.starts + payload + self.end

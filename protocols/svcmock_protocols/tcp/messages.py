@@ -99,10 +99,11 @@ class Length(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Envelope(Struct, frozen=True, forbid_unknown_fields=True):
-    """A payload stands between `start` and `end`."""
+    """A payload stands between `start` and `end`; with `trailer`, so many bytes after it, it is all of these."""
 
     start: Bytes
     end: Bytes
+    trailer: Annotated[int, Meta(ge=0, le=64)] = 0
 
 
 class Regex(Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,6 +37,11 @@ CASES: list[tuple[Any, bytes, list[bytes]]] = [
     ({"length": {"offset": 4, "width": 2}}, b"\x00\x01\x00\x00\x00\x02hi", [b"\x00\x01\x00\x00\x00\x02hi"]),
     ({"length": {"width": 2, "keep": True}}, b"\x00\x02hi", [b"\x00\x02hi"]),
     ({"envelope": {"start": "\x0b", "end": "\x1c\r"}}, b"\x0bMSH\r\x1c\r\x0b\x1c\r", [b"MSH\r", b""]),
+    (
+        {"envelope": {"start": "<", "end": ">", "trailer": 2}},
+        b"<a>>><b>,.",
+        [b"<a>>>", b"<b>,."],
+    ),
     (FIX, b"8=F|9=3|abc.1|8=F|9=0|.2|", [b"8=F|9=3|abc.1|", b"8=F|9=0|.2|"]),
     (
         [{"envelope": {"start": "\x02", "end": "\x03"}}, {"delimiter": "\n"}],
@@ -141,6 +146,38 @@ def test_a_header_without_its_length_is_no_frame() -> None:
     assert kind.cut(b"b1cx", 0) == Cut(4)
     with pytest.raises(FrameError, match="a length is a number"):
         kind.cut(b"a", 0)
+
+
+LENGTHS: list[Any] = [
+    {"width": 1},
+    {"width": 2, "endian": "little"},
+    {"width": 8},
+    {"width": 3, "adjust": -3},
+    {"width": 2, "adjust": 5},
+    {"width": 2, "counts": "frame"},
+    {"width": 2, "counts": "frame", "adjust": -40},
+    {"width": 4, "offset": 3},
+    {"width": 5, "encoding": "ascii"},
+    {"width": 16, "encoding": "ascii"},
+    {"width": 4, "encoding": "hex"},
+    {"width": 3, "encoding": "bcd"},
+    {"encoding": "varint"},
+]
+LIES = [b"\xff" * 16, b"\0" * 16, b"9" * 16, b"-1", b" 5", b"\x80\0"]
+
+
+@given(length=st.sampled_from(LENGTHS), data=st.binary(max_size=24), lie=st.sampled_from(LIES))
+def test_a_length_that_lies_is_a_fault_at_once_or_waits_for_no_more_than_a_frame(
+    length: Any, data: bytes, lie: bytes
+) -> None:
+    kind = framing({"length": length}, 32)
+    for said in (lie, lie + data, data + lie):
+        try:
+            found = kind.cut(said, 0)
+            assert found is None or 0 < found.end <= min(len(said), 32)
+            assert found is not None or kind.cut(said + bytes(48), 0) is not None
+        except FrameError:
+            continue
 
 
 @given(st.integers(0, len(CASES) - 1), st.integers(0, 1 << 30))

@@ -493,6 +493,18 @@ WORLDS = {
 }
 
 
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_a_client_that_leaves_at_any_byte_gets_what_was_whole(name: str) -> None:
+    options, data = WORLDS[name]
+    before = 0
+    for at in range(len(data) + 1):
+        outs = serve(make(options), [data[:at]], answers(), ending=True)
+        asked = sum(isinstance(out, Ask) and out.id == REQUEST for out in outs)
+        assert before <= asked <= before + 1
+        assert outs[-1] == CLOSE
+        before = asked
+
+
 @settings(max_examples=60)
 @given(st.sampled_from(sorted(WORLDS)), st.integers(0, 1 << 30))
 def test_any_bytes_are_survived(name: str, seed: int) -> None:

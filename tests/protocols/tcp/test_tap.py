@@ -385,6 +385,17 @@ WORLDS: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
 }
 
 
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_whoever_leaves_at_any_byte_each_request_is_settled_once(name: str) -> None:
+    options, client, server = WORLDS[name]
+    cuts = [(at, len(server)) for at in range(len(client))] + [(len(client), at) for at in range(len(server))]
+    for to, back in cuts:
+        for ends in ([C, S], [S, C]):
+            seen = play(make(options), (C, client[:to]), (S, server[:back]), *((side, None) for side in ends))
+            began = [one.id for one in seen if isinstance(one, Began)]
+            assert sorted(one.id for one in seen if isinstance(one, Exchange | Lost)) == began
+
+
 @settings(max_examples=60)
 @given(st.sampled_from(sorted(WORLDS)), st.integers(0, 1 << 30))
 def test_any_bytes_pass_and_each_request_is_settled_once(name: str, seed: int) -> None:

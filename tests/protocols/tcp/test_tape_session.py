@@ -65,6 +65,31 @@ def test_what_is_on_no_tape_ends_the_connection() -> None:
     assert served.asked[-1] == TapeRequest("ftp", 2, b"USER b", cut=True)
 
 
+@pytest.mark.parametrize("at", range(10))
+def test_a_client_that_diverges_at_a_byte_is_told_up_to_it(at: int) -> None:
+    said = b"USER ann\r\n"
+    for reads in ([said[:at] + b"\xff" + said[at:]], [said[:at], b"\xff", said[at:]]):
+        served = Served(steps(ftp=TALK, other=[TALK[0], (b"USER anna\r\n", b"332\r\n")]))
+        assert served.talk(*reads) == [Send(b"220 hi\r\n"), Close("flush")]
+        assert served.asked[-1].said == said[:at] + b"\xff"
+        assert served.asked[-1].cut
+
+
+def test_tapes_with_the_same_beginning_are_one_up_to_where_they_differ() -> None:
+    alike: list[Said] = [(b"GET a", b"1"), (b"GET b", b"2")]
+    served = Served(steps(one=[*alike, (b"GET c", b"3")], two=[*alike, (b"GET cc", b"4")], three=alike))
+    for last, told in ((b"GET c", b"3"), (b"GET cd", b"3")):
+        outs = serve(served.session(), [b"GET aGET b", last], served.answer)
+        assert [out.data for out in outs if isinstance(out, Send)][-1] == told
+
+
+def test_a_server_that_ended_only_its_side_reads_on() -> None:
+    served = Served(steps(up=[(b"PUT", b"go", {"then": "half_close"})]))
+    outs = served.talk(b"PUT", b"any", b"thing", ending=True)
+    assert outs == [Send(b"go"), Close("half"), Close("flush")]
+    assert len(served.asked) == 1
+
+
 def test_a_miss_may_say_something() -> None:
     served = Served(steps(ftp=TALK), TapeReply(b"500 what?\r\n", "close", lost=True))
     assert served.talk(b"NOOP\r\n") == [Send(b"220 hi\r\n"), Send(b"500 what?\r\n"), Close("flush")]
