@@ -116,10 +116,13 @@ class Conversing(Protocol):
 
 @runtime_checkable
 class Sharing(Protocol):
-    """A plugin that has this member, too: the sessions of a service share something, and so do its taps."""
+    """A plugin that has this member, too: the sessions of a service share something, and so do its taps.
+
+    Of several worker processes, one serves all of such a service's clients.
+    """
 
     def state(self, options: Any) -> Any:
-        """What becomes `Context.state`: made once a service, in each process that serves it; kept by a reload.
+        """What becomes `Context.state`: made once a service, in the process that serves it; kept by a reload.
 
         Only sessions, or taps, change it. Routes and their index never see it.
         """

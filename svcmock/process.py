@@ -40,9 +40,10 @@ class Shared(Struct, frozen=True):
 
 
 class Process:
-    """A running worker: a `Member` whose site is elsewhere. Every call raises Gone once it has ended."""
+    """Running worker `number`: a `Member` whose site is elsewhere. Every call raises Gone once it has ended."""
 
-    def __init__(self, process: asyncio.subprocess.Process, caller: Caller) -> None:
+    def __init__(self, number: int, process: asyncio.subprocess.Process, caller: Caller) -> None:
+        self.number = number
         self._process = process
         self._call = caller.call
         self._caller = caller
@@ -151,7 +152,7 @@ async def start_worker(root: Path, shared: Shared, log_to: LogTo) -> Process:
     finally:
         theirs.close()
         receiving.close()
-    started = Process(process, Caller(ours, passing))
+    started = Process(shared.number, process, Caller(ours, passing))
     try:
         await started.open()
     except BaseException:

@@ -3,6 +3,9 @@
 A change of routes has four steps, so that several processes can take each of them together: `load` reads and
 compiles beside the running routes, `adopt` gets ready all that can fail, `commit` switches over, and `discard`
 takes it back. What fails before `commit` leaves everything as it was.
+
+Several processes serve a service together, or one of them does where its connections share something: what a
+client wrote or published must be there for a client that another process would have accepted.
 """
 
 import asyncio
@@ -13,10 +16,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 from msgspec import Struct
 
 from svcmock import reports
+from svcmock.capabilities import Sharing
+from svcmock.engine import Responder
 from svcmock.journal import Entry, Notes
 from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.net.ca import Ca, load_or_create_ca
@@ -31,8 +37,17 @@ IDLE_CHECKS = 4
 """How often connections are looked at within one idle limit."""
 
 
+def members_of(service: Service, plugin: Plugin, count: int) -> Sequence[int]:
+    """Which of `count` processes serve a service. One goes by its name: a reload leaves it where it is."""
+    if isinstance(plugin, Sharing):
+        return (crc32(service.name.encode()) % count,)
+    return range(count)
+
+
 class Member(Protocol):
-    """A site: here, or in another process."""
+    """A site: here, or in another process. `number`: which of them it is, from 0 on."""
+
+    number: int
 
     async def load(self, graph: Graph) -> list[Problem]: ...
     async def version(self) -> Version: ...
@@ -47,22 +62,43 @@ class Member(Protocol):
 
 
 class _Next(Struct):
-    """Routes that are loaded and not served yet; once adopted, what they need to be."""
+    """Routes that are loaded and not served yet; once adopted, what they need to be.
+
+    `mine`: the services that this process serves.
+    """
 
     loaded: Loaded
+    mine: list[str] = []
     prepared: dict[str, Served] = {}
     switches: list[Callable[[], None]] = []
 
 
 class Site:
-    """The services of one project in this process, from the first `commit` to `stop`."""
+    """The services of one project in this process, from the first `commit` to `stop`.
 
-    def __init__(self, root: Path, plugins: Mapping[str, Plugin], journal: Notes, turns: Turns) -> None:
+    `number`: which of `count` processes it is.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        plugins: Mapping[str, Plugin],
+        journal: Notes,
+        turns: Turns,
+        *,
+        number: int = 0,
+        count: int = 1,
+    ) -> None:
         self._root = root
+        self._plugins = plugins
+        self.number = number
+        self._count = count
         self._loader = Loader(root, plugins)
         self._journal = journal
         self._turns = turns
         self._served: dict[str, Served] = {}
+        self._responders: Mapping[str, Responder] = {}
+        """Of every service, whoever serves it."""
         self._sockets: dict[Place, socket.socket] = {}
         """One for each address; listeners that follow each other there get copies."""
         self._next: _Next | None = None
@@ -84,7 +120,7 @@ class Site:
     async def adopt(self, places: Sequence[Place], sockets: Sequence[socket.socket] = ()) -> list[Problem]:
         """Make ready to serve what was loaded; gives what cannot be.
 
-        `sockets` are for the places where nothing was served before, and belong to the site from here on.
+        `sockets` are for the places where it served nothing before, and belong to the site from here on.
         """
         self._sockets.update(zip(places, sockets, strict=True))
         made = self._next
@@ -92,6 +128,9 @@ class Site:
         problems = []
         for name, responder in made.loaded.responders.items():
             service, old = responder.service, self._served.get(name)
+            if self.number not in members_of(service, self._plugins[service.protocol], self._count):
+                continue
+            made.mine.append(name)
             try:
                 ca = self._ca_for(service)
                 if old is not None and old.can_become(service):
@@ -116,7 +155,8 @@ class Site:
             switch()
         for served in made.prepared.values():
             await served.start()
-        self._served = {name: made.prepared.get(name) or before[name] for name in made.loaded.responders}
+        self._served = {name: made.prepared.get(name) or before[name] for name in made.mine}
+        self._responders = made.loaded.responders
         for name, served in before.items():
             if self._served.get(name) is not served:
                 task = asyncio.get_running_loop().create_task(served.stop())
@@ -130,7 +170,7 @@ class Site:
 
     async def sweep(self) -> None:
         """Forget the turns of what is not served any more. For one of several sites, after all committed."""
-        indexes = [served.serving.responder.index for served in self._served.values()]
+        indexes = [responder.index for responder in self._responders.values()]
         if any(index.stored is not None for index in indexes):
             return  # which groups routes on disk have would have to be read; turns of none of them do no harm
         live = {turn for index in indexes for turn in index.turns}
@@ -172,8 +212,8 @@ class Site:
 
     async def explain(self, entry: Entry) -> Doc | None:
         """Why a request missed, by the routes that are served now; None where its service is not."""
-        served = self._served.get(entry.outcome.service)
-        return None if served is None else reports.why(served.serving.responder, entry)
+        responder = self._responders.get(entry.outcome.service)
+        return None if responder is None else reports.why(responder, entry)
 
     async def _check_idle(self) -> None:
         loop = asyncio.get_running_loop()

@@ -50,6 +50,8 @@ async def serve(settings: Settings, sink: log.Sink) -> None:
         installed(),
         Lane(settings.journal, settings.number, settings.count),
         SharedTurns(settings.turns),
+        number=settings.number,
+        count=settings.count,
     )
 
     async def reopen() -> None:

@@ -20,7 +20,7 @@ import structlog
 
 from svcmock.journal import Entry, Journal, Notes, Pages
 from svcmock.lane import Lane
-from svcmock.model import FILE, Graph, Problem
+from svcmock.model import FILE, Graph, Problem, Service
 from svcmock.net.ca import load_or_create_ca
 from svcmock.net.channel import Gone
 from svcmock.net.held import SPREADS, Held, Place, place_of
@@ -29,7 +29,7 @@ from svcmock.project import Version
 from svcmock.protocol import Doc, Plugin, SvcmockError
 from svcmock.reports import Report
 from svcmock.running import PRIVATE
-from svcmock.site import Member, Site, about
+from svcmock.site import Member, Site, about, members_of
 from svcmock.turns import LocalTurns
 
 log = structlog.get_logger()
@@ -83,6 +83,8 @@ class Workers:
         self._held: dict[Place, Held] = {}
         self._fresh: dict[Place, Held] = {}
         """Addresses that what is loaded needs, and what is served does not."""
+        self._given: dict[Place, Sequence[int]] = {}
+        """Which processes have a socket there."""
         self.count = count
         """How many processes serve when all are there."""
         self._addresses: dict[str, str] = {}
@@ -163,31 +165,40 @@ class Workers:
         if self._slots and any(service.tls and service.tls.auto for service in self._loading.services.values()):
             load_or_create_ca(self._root / PRIVATE / "ca")  # by one, not by each worker
         sockets, problems = self._hold(self._loading)
+
+        def adopt(member: Member) -> Awaitable[list[Problem]]:
+            own = sockets.pop(member.number)
+            return member.adopt(list(own), list(own.values()))
+
         try:
             if not problems:
-                places = list(sockets)
-                found = await self._one_by_one(
-                    lambda member: member.adopt(places, [sockets[place].pop() for place in places])
-                )
+                found = await self._one_by_one(adopt)
                 problems = self._nobody() if found is None else found
         finally:
-            for left in (sock for several in sockets.values() for sock in several):
+            for left in (sock for own in sockets.values() for sock in own.values()):
                 left.close()
         return problems
 
-    def _hold(self, graph: Graph) -> tuple[dict[Place, list[socket.socket]], list[Problem]]:
-        """Bind what is not bound yet; gives sockets for each process."""
-        sockets, problems = {}, []
+    def _hold(self, graph: Graph) -> tuple[dict[int, dict[Place, socket.socket]], list[Problem]]:
+        """Bind what is not bound yet; gives the sockets that each process needs and does not have."""
+        sockets: dict[int, dict[Place, socket.socket]] = {number: {} for number in range(self.count)}
+        problems = []
         for service in graph.services.values():
             place = place_of(service)
-            if place in self._held or place in self._fresh:
-                continue
             try:
-                held = self._fresh[place] = Held(service.listen, self.count)
-                sockets[place] = [held.socket() for _ in range(self.count)]
+                held = self._held.get(place) or self._fresh.get(place)
+                if held is None:
+                    held = self._fresh[place] = Held(service.listen, self.count)
+                for number in self._serving(service):
+                    if number not in self._given.get(place, ()) and place not in sockets[number]:
+                        sockets[number][place] = held.socket()
             except SvcmockError as error:
                 problems.append(about(service, error))
         return sockets, problems
+
+    def _serving(self, service: Service) -> Sequence[int]:
+        """The processes that serve it."""
+        return members_of(service, self._plugins[service.protocol], self.count)
 
     async def commit(self) -> None:
         """Serve by what was adopted, from the next request on."""
@@ -198,6 +209,7 @@ class Workers:
         self._fresh.clear()
         services = graph.services.values()
         self._addresses = {service.name: self._held[place_of(service)].address for service in services}
+        self._given = {place_of(service): self._serving(service) for service in services}
         for place in self._held.keys() - {place_of(service) for service in services}:
             self._held.pop(place).close()
         for slot in self._slots:
@@ -343,8 +355,8 @@ class Workers:
         """Take one through the steps that all others have behind them; gives why it could not be."""
         problems = await process.load(graph)
         if not failed(problems):
-            sockets = [held.socket() for held in self._held.values()]
-            problems = await process.adopt(list(self._held), sockets)
+            places = [place for place, given in self._given.items() if process.number in given]
+            problems = await process.adopt(places, [self._held[place].socket() for place in places])
         if not failed(problems):
             await process.commit()
         return problems

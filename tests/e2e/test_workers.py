@@ -1,5 +1,6 @@
 """`svcmock up --workers N`: several processes that are one to all others, also when some are killed."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -9,12 +10,13 @@ import ssl
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from svcmock.control import AdminClient
 from svcmock.model import Unix
@@ -129,6 +131,78 @@ def test_a_reload_is_everywhere_when_it_is_done(svcmock: Svcmock, tmp_path: Path
     assert mock.status()["refused"]
     for client in clients:
         client.close()
+
+
+def test_what_clients_of_a_service_share_is_the_same_for_all_of_them(svcmock: Svcmock, tmp_path: Path) -> None:
+    """They are served by one worker, and another one begins anew when that ends."""
+    caches = "".join(
+        f"cache{number}: {{listen: 0, protocol: redis, options: {{model: true}}, routes: routes/none/}}\n"
+        for number in range(4)
+    )
+    mock = svcmock.up(
+        project(tmp_path / "shop", f"shop: {{listen: 0, routes: routes/}}\n{caches}"), "--workers", "3"
+    )
+    served = {}
+    for number in range(4):
+        port = mock.ports[f"cache{number}"]
+        clients = [Redis(port=port, single_connection_client=True, socket_timeout=20) for _ in range(8)]
+        news = clients[0].pubsub()
+        news.subscribe("news")
+        assert news.get_message(timeout=20)["type"] == "subscribe"
+        for count, client in enumerate(clients, 1):
+            assert client.incr("hits") == count
+        assert clients[-1].publish("news", "hello") == 1
+        assert news.get_message(timeout=20)["data"] == b"hello"
+        for client in clients:
+            client.close()
+        news.close()
+        served[port] = holders(mock, port)
+    assert all(len(workers) == 1 for workers in served.values())
+    assert len(holders(mock, mock.ports["shop"])) == 3
+    for _ in range(2):
+        assert get(mock.ports["shop"])[0] == 200
+    port, (owner,) = next(iter(served.items()))
+    os.kill(owner, signal.SIGKILL)
+    wait_until(lambda: accepts(port) and owner not in workers(mock))
+    with Redis(port=port, socket_timeout=20) as client:
+        assert client.incr("hits") == 1
+
+
+def holders(mock: Mock, port: int) -> set[int]:
+    """The workers that listen on a port."""
+    listening = {
+        line.split()[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[3] == "0A" and int(line.split()[1].rpartition(":")[2], 16) == port
+    }
+    wanted = {f"socket:[{inode}]" for inode in listening}
+    return {pid for pid in workers(mock) if wanted & set(open_files(pid))}
+
+
+def open_files(pid: int) -> Iterator[str]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield str(link.readlink())
+
+
+def test_a_port_changes_between_protocols_that_are_spread_and_such_as_are_not(
+    svcmock: Svcmock, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
+    spread = f"one: {{listen: {port}, routes: routes/}}"
+    single = f"one: {{listen: {port}, protocol: redis, options: {{model: true}}, routes: routes/none/}}"
+    mock = svcmock.up(project(tmp_path / "shop", spread), "--workers", "3")
+    for _ in range(2):
+        assert {get(port)[0] for _ in range(8)} == {200}
+        configure(mock.project, single)
+        svcmock.run("reload", mock.project)
+        assert len(holders(mock, port)) == 1
+        for count in range(1, 9):
+            with Redis(port=port, socket_timeout=20) as client:
+                assert client.incr("hits") == count
+        configure(mock.project, spread)
+        svcmock.run("reload", mock.project)
+        assert len(holders(mock, port)) == 3
 
 
 def test_services_come_and_go_and_follow_each_other(
