@@ -15,6 +15,8 @@ MAX_INLINE: Final = 64 * 1024
 """Bytes of an inline command, and of a line that holds a number."""
 MAX_ARGS: Final = 1024 * 1024
 """Arguments of one command."""
+SPLIT_MAX: Final = 16 * 1024
+"""Bytes in which whole commands are looked for at once."""
 _TRIM: Final = 1 << 16
 """Bytes dealt with that a buffer may carry along."""
 
@@ -32,7 +34,10 @@ class Malformed(ProtocolError):
 class CommandReader:
     """Cuts what a client sends into commands. `size`: bytes of the one that was read last."""
 
-    __slots__ = ("_at", "_buffer", "_count", "_most", "_pending", "_scanned", "_start", "size")
+    __slots__ = (
+        *("_at", "_buffer", "_count", "_line", "_lines", "_most", "_pending", "_scanned", "_start"),
+        "size",
+    )
 
     def __init__(self, most: int) -> None:
         """`most`: bytes of one command."""
@@ -45,6 +50,10 @@ class CommandReader:
         self._count = 0
         """Of its arguments, those that have not come."""
         self._pending: list[bytes] = []
+        self._lines: list[bytes] = []
+        """What has come, cut at its line breaks, as long as it is made of short commands;"""
+        self._line = 0
+        """and the line where the next one begins."""
         self.size = 0
 
     @property
@@ -58,9 +67,14 @@ class CommandReader:
 
     def feed(self, data: bytes) -> None:
         """Take what has come, at a cost that does not depend on how much waits already."""
-        if self._start >= len(self._buffer):
+        waits = len(self._buffer) - self._start
+        if not waits or (waits + len(data) <= SPLIT_MAX and not self._pending and not self._count):
+            if waits:
+                data = bytes(memoryview(self._buffer)[self._start :]) + data
             self._buffer, self._at, self._start, self._scanned = data, 0, 0, 0
+            self._lines, self._line = data.split(b"\r\n") if len(data) <= SPLIT_MAX else [], 0
             return
+        self._lines = []
         if isinstance(self._buffer, bytes) or self._start > _TRIM:
             self._buffer = bytearray(memoryview(self._buffer)[self._start :])
             self._at -= self._start
@@ -70,11 +84,9 @@ class CommandReader:
 
     def next(self) -> Args | None:
         """The next whole command, its name in capitals; None until there is one. Raises Malformed."""
-        if (
-            not self._count
-            and isinstance(self._buffer, bytes)
-            and (args := self._quick(self._buffer)) is not None
-        ):
+        if self._at >= len(self._buffer):
+            return None
+        if self._lines and (args := self._short(self._lines)) is not None:
             return args
         while self._at < len(self._buffer):
             if self._count == 0 and not self._pending:
@@ -101,27 +113,22 @@ class CommandReader:
             return self._done(args)
         return None
 
-    def _quick(self, buffer: bytes) -> Args | None:
-        """A command of few and short arguments that is all here, which is nearly every one."""
-        start = at = self._at
-        size = len(buffer)
-        end = buffer.find(b"\r", at, at + 8)
-        count = _COUNTS.get(buffer[at:end], 0) if end > 0 else 0
-        at = end + 2
-        args: list[bytes] = []
-        for _ in range(count):
-            end = buffer.find(b"\r", at, at + 8)
-            length = _LENGTHS.get(buffer[at:end], -1) if end > 0 else -1
-            begin = end + 2
-            at = begin + length + 2
-            if length < 0 or at > size:
-                return None
-            args.append(buffer[begin : begin + length])
-        if not args or at - start > self._most:
-            return None
-        self._at = self._scanned = at
-        self._start = start
-        return self._done(tuple(args))
+    def _short(self, lines: list[bytes]) -> Args | None:
+        """The next command if it is one of few and short arguments and all here, which is nearly every one."""
+        first = self._line
+        count = _COUNTS.get(lines[first], 0)
+        last = first + 2 * count + 1
+        if count and last < len(lines):
+            args = lines[first + 2 : last : 2]
+            size = sum(map(len, lines[first:last])) + 2 * (last - first)
+            said = list(map(_LENGTHS.get, lines[first + 1 : last : 2]))
+            if said == list(map(len, args)) and size <= self._most:
+                self._line = last
+                self._start = self._at
+                self._at = self._scanned = self._at + size
+                return self._done(tuple(args))
+        self._lines = []
+        return None
 
     def rest(self) -> bytes:
         """What is here and belongs to no command that was read."""
@@ -130,7 +137,7 @@ class CommandReader:
     def clear(self) -> None:
         """Forget what is here."""
         self._buffer, self._at, self._start, self._scanned, self._count = b"", 0, 0, 0, 0
-        self._pending = []
+        self._pending, self._lines = [], []
 
     def _done(self, args: Args) -> Args:
         self.size = self._at - self._start

@@ -16,6 +16,8 @@ import re
 from collections.abc import Hashable
 from typing import Any, Final
 
+from msgspec import Struct
+
 from svcmock.protocol import Ask, Close, Context, Out, Outs, Publish, Send, Wake
 from svcmock_protocols.redis import catalogue, local, pubsub
 from svcmock_protocols.redis.cluster import Topology
@@ -73,6 +75,21 @@ _SUBSCRIBED: Final = (
 _EXECABORT: Final = Error(b"EXECABORT Transaction discarded because of previous errors.")
 
 
+class _Planned(Struct):
+    """The model's `plan` to answer a request: a `modelled.Plan`. `paused`: it waits for what others write."""
+
+    request: Request
+    plan: Any
+    paused: bool = False
+
+
+class _Told(Struct):
+    """A PUBLISH that nobody recorded: how many tellings are not reported yet, and how many were told."""
+
+    left: int
+    told: int = 0
+
+
 class RedisSession:
     """A `svcmock.protocol.Session`, with `svcmock.capabilities.Hearing` and `Ending`."""
 
@@ -88,13 +105,8 @@ class RedisSession:
         self._queue: list[Args] | None = None
         """The commands of a transaction, between MULTI and EXEC."""
         self._aborted = False
-        self._asked: Request | None = None
-        """What was asked for and has no answer yet."""
-        self._planned = Request()
-        self._plan: Any = None
-        """The model's, while it looks or waits: a `modelled.Plan`."""
-        self._heard: tuple[int, int] | None = None
-        """Of a PUBLISH that nobody recorded: how many tellings are not reported yet, and how many were told."""
+        self._owed: Request | _Planned | _Told | None = None
+        """What there is no answer to yet."""
         self._draining = False
         self._ended = False
         self._over = False
@@ -104,20 +116,20 @@ class RedisSession:
     @property
     def at_rest(self) -> Hashable | None:
         client = self._client
-        if self._busy or self._queue is not None or not self._reader.empty or self._model is not None:
+        if self._owed is not None or self._queue is not None or not self._reader.empty:
             return None
-        if client.quiet or client.skip or self._subscriptions.count:
+        if client.quiet or client.skip or self._subscriptions.count or self._model is not None:
             return None
         gone = self._over or self._draining or self._ended
         return None if gone or len(client.name) > NAME_MAX else (client.version, client.db, client.name)
 
     @property
     def idle(self) -> bool:
-        return not self._busy and self._reader.empty
+        return self._owed is None and self._reader.empty
 
     @property
     def held(self) -> int:
-        return self._reader.waiting if self._busy else 0
+        return self._reader.waiting if self._owed is not None else 0
 
     def opened(self) -> Outs:
         return ()
@@ -129,40 +141,39 @@ class RedisSession:
         if self._over:
             return ()
         self._reader.feed(data)
-        return () if self._busy else self._read([])
+        return self._read([]) if self._owed is None else ()
 
     def answered(self, ask: Ask, reply: Reply | None) -> Outs:
         if self._over:
             return ()
         if ask.id != _ID:
             return self._subscriptions.answered(ask, reply)
-        if self._plan is not None:
-            return self._read(self._go_on(reply))
-        asked, self._asked = self._asked, None
-        if asked is None:
-            return ()
-        outs = self._settle(asked, reply)
-        return outs if self._busy else self._read(outs)
+        owed = self._owed
+        if isinstance(owed, Request):
+            self._owed = None
+            return self._read(self._settle(owed, reply))
+        return self._read(self._go_on(owed, reply)) if isinstance(owed, _Planned) else ()
 
     def woke(self, token: Hashable) -> Outs:
         if self._over:
             return ()
         if token != _PLAN:
             return self._subscriptions.woke(token)
-        return self._read(self._go_on(None)) if self._plan is not None else ()
+        return self._read(self._go_on(self._owed, None)) if isinstance(self._owed, _Planned) else ()
 
     def published(self, topic: Hashable, message: Any) -> Outs:
         return () if self._over else self._subscriptions.published(topic, message)
 
     def heard(self, publish: Publish, times: int) -> Outs:  # noqa: ARG002  all tellings of a PUBLISH count alike
         """All are told: how many they are is the answer, where none was recorded."""
-        if self._heard is None:
+        owed = self._owed
+        if not isinstance(owed, _Told):
             return ()
-        left, told = self._heard[0] - 1, self._heard[1] + times
-        self._heard = (left, told) if left else None
-        if left:
+        owed.left, owed.told = owed.left - 1, owed.told + times
+        if owed.left:
             return ()
-        return self._read(self._say(told))
+        self._owed = None
+        return self._read(self._say(owed.told))
 
     def closed(self) -> None:
         """The connection is gone."""
@@ -171,26 +182,29 @@ class RedisSession:
             self._model.close()
 
     def timed_out(self) -> Outs:
-        return () if self._busy or self._over else self._close()
+        return () if self._owed is not None or self._over else self._close()
 
     def draining(self) -> Outs:
         self._draining = True
-        return () if self._busy or self._over or not self._reader.empty else self._close()
+        return () if self._is_owed or self._over or not self._reader.empty else self._close()
 
     def eof(self) -> Outs:
         self._ended = True
-        waits = self._busy and self._plan is None
-        return () if waits or self._over else self._close()
+        return () if self._is_owed or self._over else self._close()
 
     @property
-    def _busy(self) -> bool:
-        return self._asked is not None or self._plan is not None or self._heard is not None
+    def _is_owed(self) -> bool:
+        """Whether an answer will come: to a command that blocks, none may."""
+        owed = self._owed
+        return owed is not None and not (isinstance(owed, _Planned) and owed.paused)
 
     # --- reading ---
 
     def _read(self, outs: list[Out]) -> list[Out]:
         """Deal with what is here, up to the next command that has to be asked for."""
-        while not self._busy and not self._over:
+        while not self._over:
+            if self._owed is not None:
+                return outs
             try:
                 args = self._reader.next()
             except Malformed as error:
@@ -199,8 +213,7 @@ class RedisSession:
             if args is None:
                 break
             outs += self._command(args)
-        done = self._ended or (self._draining and self._reader.empty)
-        if done and not self._busy and not self._over:
+        if not self._over and (self._ended or (self._draining and self._reader.empty)):
             outs += self._close()
         return outs
 
@@ -226,7 +239,7 @@ class RedisSession:
         return self._ask(Request(args, client.db), optional=optional)
 
     def _ask(self, request: Request, *, optional: bool = False) -> list[Out]:
-        self._asked = request
+        self._owed = request
         return [Ask(_ID, request, self._reader.size, optional=optional)]
 
     def _settle(self, asked: Request, reply: Reply | None) -> list[Out]:
@@ -390,7 +403,7 @@ class RedisSession:
         outs = pubsub.publishes(args, self._shared)
         if reply is not None:
             return [*outs, *self._say(reply.value)]
-        self._heard = (len(outs), 0)
+        self._owed = _Told(len(outs))
         return list(outs)
 
     # --- the model ---
@@ -405,25 +418,24 @@ class RedisSession:
         return Modelled(self._shared.model)
 
     def _begin(self, plan: Any, request: Request) -> list[Out]:
-        self._plan = plan
-        self._planned = request
-        return self._go_on(None, first=True)
+        self._owed = planned = _Planned(request, plan)
+        return self._go_on(planned, None)
 
-    def _go_on(self, reply: Reply | None, *, first: bool = False) -> list[Out]:
+    def _go_on(self, planned: "_Planned", reply: Reply | None) -> list[Out]:
         """Let the model go on, up to what it must know or wait for next."""
         from svcmock_protocols.redis.modelled import Look
 
         try:
-            step = next(self._plan) if first else self._plan.send(reply)
+            step = planned.plan.send(reply)
         except StopIteration as done:
-            self._plan = None
-            return self._modelled_answer(done.value)
+            self._owed = None
+            return self._modelled_answer(planned.request, done.value)
+        planned.paused = not isinstance(step, Look)
         if isinstance(step, Look):
             return [Ask(_ID, step.request, 0, optional=True)]
         return [Wake(step.seconds, _PLAN)]
 
-    def _modelled_answer(self, value: Value | None) -> list[Out]:
-        request = self._planned
+    def _modelled_answer(self, request: Request, value: Value | None) -> list[Out]:
         if value is None:
             return self._ask(request)
         if request.kind == "transaction":
@@ -433,5 +445,5 @@ class RedisSession:
     def _close(self) -> list[Out]:
         self._over = True
         self._reader.clear()
-        self._asked = self._plan = self._queue = self._heard = None
+        self._owed = self._queue = None
         return [*self._subscriptions.leave_all(), Close("flush")]

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcmock_protocols.redis.commands import MAX_ARGS, MAX_INLINE, CommandReader, Malformed, encode, split
+from svcmock_protocols.redis.commands import (
+    MAX_ARGS,
+    MAX_INLINE,
+    SPLIT_MAX,
+    CommandReader,
+    Malformed,
+    encode,
+    split,
+)
 from tests.protocols.conformance import check_decoder, splits
 
 GOOD = [
@@ -140,3 +148,19 @@ def test_damaged_bytes_raise_nothing_else():
 )
 def test_words_of_an_inline_command(line, args):
     assert split(line) == args
+
+
+def test_short_commands_behind_one_that_is_cut():
+    """However they come: what is left of one is read with what follows."""
+    data = encode((b"GET", b"a" * 50)) * 400
+    for size in (7, 100, 1000, SPLIT_MAX - 1, SPLIT_MAX + 1):
+        found, sizes, reader = read([data[at : at + size] for at in range(0, len(data), size)])
+        assert found == [(b"GET", b"a" * 50)] * 400
+        assert set(sizes) == {len(data) // 400}
+        assert reader.empty
+
+
+def test_line_breaks_in_arguments():
+    args = (b"SET", b"a\r\nb", b"\r\n", b"\r\n$1\r\nx\r\n")
+    for reads in splits(encode(args) * 2 + encode((b"GET", b"a"))):
+        assert read(reads)[0] == [args, args, (b"GET", b"a")]
