@@ -1,7 +1,7 @@
 """Every example of README.md does what README.md says: its files are loaded, its commands run, output compared.
 
 In an expected output `...` stands for any text, and a line that is nothing else for any lines. Ports are
-replaced by free ones. `curl` is played by a client of the test: nobody needs it installed to run the tests.
+replaced by free ones. `curl`, `psql` and `redis-cli` are played by clients of the test: nobody needs them.
 """
 
 import argparse
@@ -16,10 +16,13 @@ from pathlib import Path
 
 import grpc
 import httpx
+import psycopg
 import pytest
+import redis
 
 from svcmock.yamlin import read_yaml
 from tests.e2e.processes import Recorder, Svcmock
+from tests.e2e.projects import connect
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 USERS = [{"id": 42, "name": "Ann"}, {"id": 43, "name": "Bob"}]
@@ -100,6 +103,29 @@ def curl(argv: list[str]) -> str:
         return client.request(method, asked.url, headers=headers, content=asked.json).text
 
 
+def psql(argv: list[str]) -> str:
+    """What `psql -At` prints for a statement."""
+    flags, option, statement, url = argv
+    assert (flags, option) == ("-At", "-c")
+    with psycopg.connect(url, connect_timeout=20) as connection:
+        return "".join("|".join(map(str, row)) + "\n" for row in connection.execute(statement))
+
+
+def redis_cli(argv: list[str]) -> str:
+    """What `redis-cli` prints for a reply that is text, or an error."""
+    option, port, *command = argv
+    assert option == "-p"
+    with redis.Redis(port=int(port), decode_responses=True, socket_timeout=20) as client:
+        try:
+            return f"{client.execute_command(*command)}\n"
+        except redis.ResponseError as error:
+            return f"ERR {error}\n"  # which redis-py takes away
+
+
+PLAYED = {"curl": curl, "psql": psql, "redis-cli": redis_cli}
+"""Clients of which it is not sure that they are installed where the tests run."""
+
+
 class Terminal:
     """Runs the commands of console blocks in one folder."""
 
@@ -129,8 +155,8 @@ class Terminal:
             self._recorder.stop()
             return process.output[before:]
         name, *argv = shlex.split(command)
-        if name == "curl":
-            return curl(argv)
+        if name in PLAYED:
+            return PLAYED[name](argv)
         assert name == "svcmock", command
         if argv[0] == "record":
             process = self._svcmock.start(*argv)
@@ -212,15 +238,15 @@ def test_what_a_recording_looks_like(svcmock: Svcmock, tmp_path: Path, upstream:
 
 
 def test_routes_by_hand(svcmock: Svcmock, tmp_path: Path, free_port: Callable[[], int]) -> None:
-    terminal = Terminal(svcmock, tmp_path, {"8082": str(free_port()), "8083": str(free_port())})
+    terminal = Terminal(svcmock, tmp_path, {str(port): str(free_port()) for port in range(8082, 8087)})
     written = 0
     for name, text in (*blocks("yaml"), *blocks("text")):
-        if name.startswith(("hand/", "calls/")):
+        if name.startswith(("hand/", "calls/", "data/")):
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(terminal.real(text))
             written += 1
-    assert written == 8
+    assert written == 12
     svcmock.run("up", tmp_path / "hand", "-d")
     for console in part("## Routes by hand", "## Commands"):
         terminal.run(console)
@@ -229,6 +255,16 @@ def test_routes_by_hand(svcmock: Svcmock, tmp_path: Path, free_port: Callable[[]
         first, second = stub(b"\x08\x2a", timeout=30)
     assert first == b"\x08\x2a\x19" + struct.pack("<d", 3.5)
     assert second == b"\x08\x2a\x19" + struct.pack("<d", 3.25)
+    db = f"postgresql://shop@127.0.0.1:{terminal.real('8084')}/shop"
+    with psycopg.connect(db, connect_timeout=20) as connection:
+        assert connection.execute("SELECT id, name FROM users WHERE id = %s", (42,)).fetchall() == [(42, "Ann")]
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO users (id, name) VALUES (%s, %s)", (42, "Eve"))
+    with redis.Redis(port=int(terminal.real("8085")), socket_timeout=20) as client:
+        assert client.set("session:7", "x") is True
+    with connect(int(terminal.real("8086"))) as till:
+        till.sendall(b"PRICE tea\n")
+        assert till.recv(100) == b"3.50\n"
 
 
 def test_every_block_is_run_by_some_test() -> None:
@@ -240,6 +276,7 @@ def test_every_block_is_run_by_some_test() -> None:
         ("text", "hand"),
         ("yaml", "calls"),
         ("text", "calls"),
+        ("yaml", "data"),
     }
     assert len(blocks("console")) == len(part("## The main job", "## Commands"))
 

@@ -206,8 +206,8 @@ def _print_why(told: Mapping[str, Doc]) -> None:
     for hint in told.get("hints", []):
         print(f"  hint: {hint}")
     for near in told.get("nearest", []):
-        match = f"{near['passed']} of {near['of']} fields match"
-        print(f"\n{near['route']}  ({match}, would answer {near.get('would_answer')})")
+        would = f", would answer {near['would_answer']}" if near.get("would_answer") else ""
+        print(f"\n{near['route']}  ({near['passed']} of {near['of']} fields match{would})")
         for failed in near["failed"]:
             note = f"   ({failed['hint']})" if failed.get("hint") else ""
             print(f"  {failed['at']}: {failed['op']}{note}")

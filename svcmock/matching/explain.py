@@ -218,7 +218,8 @@ def _hints(best: list[Weighed]) -> tuple[str, ...]:
     for candidate in best:
         where = f"{candidate.answer.file}:{candidate.answer.line}"
         hints += [f"{_short(d.at)}: {d.hint} ({where})" for d in candidate.failed[:MAX_DIFFERENCES] if d.hint]
-        if len(candidate.failed) == 1 and not candidate.failed[0].hint:
+        alone = len(candidate.failed) == 1 < candidate.checks
+        if alone and not candidate.failed[0].hint:
             hints.append(f"only {_short(candidate.failed[0].at)} keeps {where} from answering")
     return tuple(dict.fromkeys(hints))[:MAX_NEAREST]
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from svcmock.running import running
 from tests.e2e.processes import Svcmock, accepts, wait_until
-from tests.e2e.projects import configure, get, project
+from tests.e2e.projects import ROUTES, configure, get, project
 
 PRINT = "import os; print(os.environ['SHOP_URL'], os.environ['SHOP_HOST'], os.environ['SHOP_PORT'])"
 
 
 def test_a_miss_is_explained(svcmock: Svcmock, tmp_path: Path) -> None:
     """The last one without a name, any by its name, from any folder; for people and for programs."""
-    mock = svcmock.up(project(tmp_path / "shop"))
+    template = "- {match: {path: /made/of}, template: true, respond: {body: '{{ request.path }}'}}\n"
+    mock = svcmock.up(project(tmp_path / "shop", routes=ROUTES + template))
     port = mock.ports["shop"]
     assert "nothing has missed so far" in svcmock.run("why", code=1).stderr
     status, body = get(port, "/users/43")
@@ -31,6 +32,9 @@ def test_a_miss_is_explained(svcmock: Svcmock, tmp_path: Path) -> None:
     assert "routes/a.yaml:1" in told
     assert "    want  '/users/42'\n    got   '/users/43'\n" in told
     assert "  to make it match:\n" in told
+    assert "  3 routes > address: 0\n" in told
+    assert "routes/a.yaml:1  (1 of 2 fields match, would answer 200)\n" in told
+    assert "routes/a.yaml:6  (0 of 1 fields match)\n" in told
     last = json.loads(svcmock.run("why", "--json").stdout)
     assert (last["request"], last["answered_now"]) == ("GET /userz/42", False)
     assert "no such miss is kept" in svcmock.run("why", "m-999", code=1).stderr

@@ -147,6 +147,15 @@ def test_the_nearest_route_comes_first_whatever_its_kind(tmp_path: Path) -> None
     assert served.explain(sent({"a": 1, "b": 3}), 1).hints[0].startswith("only json.b keeps routes/shop.yaml:2")
 
 
+def test_a_route_of_which_nothing_matches_is_not_all_but_there(tmp_path: Path) -> None:
+    served = responder(
+        tmp_path, {"match": {"path": "/a"}, "template": True, "respond": {"body": "{{ request.path }}"}}
+    )
+    explanation = served.explain(request("/b"), 1)
+    assert (explanation.nearest[0].passed, explanation.nearest[0].would_answer) == (0, None)
+    assert explanation.hints == ()
+
+
 # --- the funnel ---------------------------------------------------------------------------------------
 
 
