@@ -26,6 +26,7 @@ from svcmock.protocol import (
 )
 from svcmock_protocols.tcp import canonical, documents, forms, messages, stated, tape, tape_documents
 from svcmock_protocols.tcp import miss as misses
+from svcmock_protocols.tcp.tape_bytes import as_text
 
 SUMMARY_MAX = 60
 """Characters of a frame in a line of a log."""
@@ -137,6 +138,8 @@ class TcpPlugin:
         if request.kind == "banner":
             return "banner"
         told = _beginning(request.payload)
+        if request.kind == "unread":
+            return f"no frame: {request.why}; it begins with {told}"
         return f"push {request.number} after {told}" if request.kind == "push" else told
 
     def outcome(self, reply: Any) -> str:
@@ -170,18 +173,18 @@ class TcpPlugin:
 
 
 def _beginning(payload: bytes) -> str:
-    head = payload[: SUMMARY_MAX + 1]
-    try:
-        text = head.decode()
-    except UnicodeDecodeError:
-        text = ""
-    if text and text.strip("\r\n").isprintable():
-        shown = text.strip("\r\n")
-        return (
-            shown if len(shown) <= SUMMARY_MAX and len(payload) <= SUMMARY_MAX else shown[:SUMMARY_MAX] + "..."
-        )
-    shown = head[: SUMMARY_MAX // 3].hex(" ")
-    return f"{shown}{'...' if len(payload) > SUMMARY_MAX // 3 else ''} ({len(payload)} bytes)"
+    """As text, with escapes for what is none in it, or in hex digits where it is none."""
+    text = as_text(payload[:SUMMARY_MAX])
+    if not text:
+        text, size = payload[: SUMMARY_MAX // 3].hex(" "), f" ({len(payload)} bytes)"
+    else:
+        text, size = "".join(one if one.isprintable() else _escaped(one) for one in text.strip("\r\n")), ""
+    more = "..." if len(payload) > SUMMARY_MAX or (size and len(payload) > SUMMARY_MAX // 3) else ""
+    return f"{text}{more}{size}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 plugin: Plugin = TcpPlugin()

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from svcmock.noise import Noise
 from svcmock.protocol import Context, Doc, Invalid
 from svcmock_protocols.tcp import rules
@@ -21,7 +23,7 @@ from svcmock_protocols.tcp.layout import MAX_REMEMBERED, Layout
 from svcmock_protocols.tcp.messages import Request
 from svcmock_protocols.tcp.places import blanked
 
-NAMES: Final = ("kind", "text", "hex", "json", "fields", "size", "push")
+NAMES: Final = ("kind", "text", "hex", "json", "fields", "size", "push", "why")
 """The fields of a request."""
 MAX_HEX = 64 * 1024
 """Bytes of a payload up to which it has the field `hex`."""
@@ -41,8 +43,8 @@ def address(request: Request) -> bytes:
 
 def key(request: Request, context: Context) -> bytes:
     """The canonical key."""
-    if request.kind == "banner":
-        return b"banner\0"
+    if request.kind in ("banner", "unread"):
+        return address(request) + b"\0"
     content = _content(request.payload, context)
     if len(content) > MAX_KEY:
         content = content[:_BEGINNING] + b"\0" + hashlib.sha256(content).digest()
@@ -123,20 +125,25 @@ def fields(request: Request, context: Context) -> Mapping[str, Doc]:
         seen["text"] = payload.decode()
     if len(payload) <= MAX_HEX:
         seen["hex"] = payload.hex()
-    with contextlib.suppress(LayoutError):
+    if request.kind == "unread":
+        return {**seen, "why": request.why}
+    try:
         seen[dialect.asked.root] = dialect.asked.decode(payload)
+    except LayoutError as error:
+        if dialect.asked.root == "fields":
+            seen["why"] = str(error)
     return seen
 
 
 def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
     """Those of `fields` that the key is made of, each said once."""
     seen = dict(fields(request, context))
-    told: dict[str, Doc] = {name: seen[name] for name in ("kind", "push") if name in seen}
+    told: dict[str, Doc] = {name: seen[name] for name in ("kind", "push", "why") if name in seen}
     if request.kind == "banner":
         return told
     layout = dialect_of(context).asked
     noise = noise_of(context)
-    decided = _decided(layout, request.payload, noise)
+    decided = _decided(layout, request.payload, noise) if request.kind != "unread" else rules.MISSING
     if decided is not rules.MISSING:
         return {**told, layout.root: decided}
     if noise.covers("text") or noise.covers("hex"):
@@ -153,6 +160,8 @@ def redact(request: Request, context: Context) -> Request:
     dialect = dialect_of(context)
     if not dialect.redact or request.kind == "banner":
         return request
+    if request.kind == "unread":
+        return replace(request, payload=b"")
     try:
         payload = hidden(dialect.asked, request.payload, dialect)
     except HiddenError:

@@ -172,7 +172,7 @@ class Counted(_Kind, frozen=True, kw_only=True):
 
 
 class Enveloped(_Kind, frozen=True, kw_only=True):
-    """Frames between two marks, `starts` the first, perhaps with a `trailer`: a checksum over what is before."""
+    """Frames between two marks, `starts` the first, and perhaps a `trailer`: a checksum over what is before."""
 
     end: bytes
     trailer: int = 0

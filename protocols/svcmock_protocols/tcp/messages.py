@@ -11,21 +11,23 @@ from msgspec import Meta, Struct
 
 from svcmock_protocols.tcp.tape import TapeOptions
 
-Kind: TypeAlias = Literal["frame", "banner", "push"]
-"""A frame that asks; the opening of a connection, which a banner answers; what a server says unasked."""
+Kind: TypeAlias = Literal["frame", "banner", "push", "unread"]
+"""What asks: a frame; the opening of a connection, which a banner answers; what a server says unasked; and what
+is no frame, or no whole one."""
 
 
 class Request(Struct, frozen=True, gc=False):
     """What is asked. `wire` is empty where it follows from the payload.
 
     Of a push, the `number`th after a request, payload and wire are those of that request; they are empty for
-    one that follows the banner.
+    one that follows the banner. Of what is unread they are its beginning, and `why` says what is wrong with it.
     """
 
     payload: bytes = b""
     wire: bytes = b""
     kind: Kind = "frame"
     number: int = 0
+    why: str = ""
 
 
 class Piece(Struct, frozen=True, gc=False):
@@ -99,7 +101,7 @@ class Length(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Envelope(Struct, frozen=True, forbid_unknown_fields=True):
-    """A payload stands between `start` and `end`; with `trailer`, so many bytes after it, it is all of these."""
+    """A payload stands between `start` and `end`. With a `trailer` of so many bytes it is all of these."""
 
     start: Bytes
     end: Bytes

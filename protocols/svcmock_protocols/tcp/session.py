@@ -8,7 +8,7 @@ which answer belongs to which request are several owed at once, and one that is 
                                             │                           └─▶ Close, where the reply says so
                                             ├─▶ STARTTLS: Send, StartTLS, reading
                                             ├─▶ `auto`: sending, without an Ask
-                                            └─▶ no frame: Close
+                                            └─▶ no frame: Ask(unread) ──▶ Close
 
 Where a server spoke unasked, each reply that has been sent is followed by Asks for what came after it, one push
 after the other, each with its gap. They go on beside the requests that follow, and so does what is said again
@@ -36,7 +36,11 @@ PUSH: Final = 2
 """The ids of Asks: equal sessions must do equal things, so they do not count up."""
 AUTO: Final = 3
 AGAIN: Final = 4
+UNREAD: Final = 5
+"""The id of an Ask about bytes that are no frame: it is answered like others, and the connection ends."""
 """What stands for them where nobody is asked: an answer of `auto`, and what it says again and again."""
+MAX_UNREAD: Final = 1024
+"""Bytes of such that are told."""
 MAX_OWED: Final = 1000
 """Requests that are answered at once, where answers may overtake each other."""
 MAX_PUSHING: Final = 16
@@ -100,8 +104,8 @@ class FramedSession:
         self._owed = 0
         """Requests whose reply has not been sent to its end; up to `_most`, more is read."""
         self._most = MAX_OWED if dialect.correlate else 1
-        self._bad = False
-        """What came is no frame: the connection ends when nothing is owed any more."""
+        self._bad = ""
+        """Why what came is no frame: the connection ends when nothing is owed any more."""
         self._sendings: dict[int, _Sending] = {}
         """Replies on their way, by the tokens of their Wakes."""
         self._serial = 0
@@ -161,6 +165,9 @@ class FramedSession:
         if self._over:
             return ()
         request: Request = ask.request
+        if ask.id == UNREAD:
+            said = [Send(piece.wire) for piece in ([] if reply is None else reply.frames)]
+            return [*said, *self._close(self._dialect.options.on_bad == "reset")]
         if ask.id == PUSH:
             self._asking -= 1
             if reply is not None:
@@ -195,7 +202,7 @@ class FramedSession:
     def timed_out(self) -> Outs:
         if self._over or self._owed or self._opening:
             return ()
-        return self._close(self._dialect.options.on_bad == "reset")
+        return self._unread("the client stopped in the middle of a frame")
 
     def draining(self) -> Outs:
         self._draining = True
@@ -223,9 +230,8 @@ class FramedSession:
         while self._reads and not (self._bad or self._over):
             try:
                 frame = self._splitter.next(ended=ended or self._ended)
-            except FrameError:
-                self._bad = True
-                self._splitter.clear()
+            except FrameError as error:
+                self._bad = str(error)
                 break
             if frame is None:
                 break
@@ -252,15 +258,28 @@ class FramedSession:
         if self._owed or self._opening:
             return ()
         if self._bad:
-            return self._close(self._dialect.options.on_bad == "reset")
+            return self._unread(self._bad)
+        if self._ended and (self._sendings or self._asking):
+            return ()
         if self._ended:
-            return () if self._sendings or self._asking else self._close()
+            rest = self._splitter.pending
+            return self._unread("the client left in the middle of a frame") if rest else self._close()
         if self._draining and not self._splitter.pending:
             return self._close()
         if self._splitter.framing.idle and self._splitter.pending and not silent:
             self._quiet += 1
             return (Wake(self._splitter.framing.idle, ("quiet", self._quiet)),)
         return ()
+
+    def _unread(self, why: str) -> Outs:
+        """What came is no frame: told as what nothing answers is, unless it is not even read on purpose."""
+        if self._mute:
+            return self._close(self._dialect.options.on_bad == "reset")
+        rest = self._splitter.rest()
+        self._splitter.clear()
+        self._bad = why
+        self._owed += 1
+        return (Ask(UNREAD, Request(rest[:MAX_UNREAD], b"", "unread", why=why), len(rest)),)
 
     def _starts_tls(self, frame: Frame, outs: list[Out]) -> bool:
         """Deals with a frame that asks for TLS. What came with it, in the clear, is forgotten (RFC 3207)."""
@@ -281,7 +300,7 @@ class FramedSession:
     @property
     def _leaves(self) -> bool:
         """Whether the connection ends when nothing is owed."""
-        return self._ended or self._draining or self._bad
+        return self._ended or self._draining or bool(self._bad)
 
     def _settle(self, ask: int) -> None:
         """A reply, or the banner, has been sent to its end."""

@@ -100,6 +100,21 @@ def test_what_decides_is_said_once(context: Context, payload: bytes, told: dict[
 CARD = {"mti": "0200", "2": "4111111111111111", "3": "000000", "52": "0123456789abcdef", "41": "T1"}
 
 
+def test_why_bytes_are_not_what_was_declared_is_a_field() -> None:
+    wrong = bytes.fromhex("0001 0007 0006 11 03 006b 0003")
+    context = service(MODBUS)
+    assert fields(Request(wrong), context)["why"] == "expected 00 00 at 2, got 00 07"
+    assert decisive(Request(wrong), context)["why"] == "expected 00 00 at 2, got 00 07"
+    assert "why" not in fields(Request(b"PING"), service(LINES))
+    unread = Request(b"\xff", kind="unread", why="too long")
+    seen = {"kind": "unread", "size": 1, "hex": "ff", "why": "too long"}
+    assert fields(unread, context) == seen
+    assert decisive(unread, context) == {"kind": "unread", "hex": "ff", "why": "too long"}
+    assert key(unread, context) == b"unread\0"
+    assert redact(unread, context) is unread
+    assert redact(unread, service(ISO)) == Request(kind="unread", why="too long")
+
+
 def test_secrets_become_zeros_of_the_same_length() -> None:
     context = service(ISO)
     live = request({"fields": CARD}, context)

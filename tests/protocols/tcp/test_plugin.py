@@ -110,6 +110,11 @@ def test_options_become_a_dialect() -> None:
         (Request(b""), " (0 bytes)"),
         (Request(kind="banner"), "banner"),
         (Request(b"SUB", b"", "push", 3), "push 3 after SUB"),
+        (Request(b"8=FIX.4.4\x0135=A\x01"), r"8=FIX.4.4\x0135=A\x01"),
+        (
+            Request(b"\x16\x03", kind="unread", why="too long"),
+            "no frame: too long; it begins with 16 03 (2 bytes)",
+        ),
     ],
 )
 def test_a_line_of_a_log(request_: Request, told: str) -> None:

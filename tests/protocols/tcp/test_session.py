@@ -12,7 +12,16 @@ from msgspec.structs import replace
 from svcmock.protocol import Ask, Close, Date, Out, Send, StartTLS, Wake
 from svcmock_protocols.tcp.forms import finished
 from svcmock_protocols.tcp.messages import Piece, Reply, Request
-from svcmock_protocols.tcp.session import BANNER, MAX_OWED, MAX_PUSHING, PUSH, REQUEST, FramedSession
+from svcmock_protocols.tcp.session import (
+    BANNER,
+    MAX_OWED,
+    MAX_PUSHING,
+    MAX_UNREAD,
+    PUSH,
+    REQUEST,
+    UNREAD,
+    FramedSession,
+)
 from svcmock_protocols.tcp.stated import LEAST_EVERY
 from tests.protocols.conformance import check_session_splits, check_session_survives, serve
 from tests.protocols.tcp.framed import FIX, ISO, LINES, MODBUS, reply, service
@@ -50,10 +59,25 @@ def ask(payload: bytes) -> Ask:
     return Ask(REQUEST, Request(payload), len(payload) + 1)
 
 
+LEFT = "the client left in the middle of a frame"
+
+
+def unread(payload: bytes, why: str = LEFT) -> Ask:
+    return Ask(UNREAD, Request(payload, kind="unread", why=why), len(payload))
+
+
+def promised(outs: list[Out]) -> list[Out]:
+    """Without what is no frame: how much of it came before that was clear depends on how it is cut."""
+    return [unread(b"", "") if isinstance(out, Ask) and out.id == UNREAD else out for out in outs]
+
+
+NOTHING = Reply(then="close")
+
+
 def test_frames_are_asked_for_and_answered_in_their_order() -> None:
-    outs = check_session_splits(make, b"a\nb\n\nc", answers(b=line(b"1", b"2")))
+    outs = check_session_splits(make, b"a\nb\n\nc", answers(b=line(b"1", b"2"), c=NOTHING))
     assert outs == [
-        OPEN, ask(b"a"), Send(b"a\n"), ask(b"b"), Send(b"1\n2\n"), ask(b""), Send(b"\n"), CLOSE,
+        OPEN, ask(b"a"), Send(b"a\n"), ask(b"b"), Send(b"1\n2\n"), ask(b""), Send(b"\n"), unread(b"c"), CLOSE,
     ]  # fmt: skip
 
 
@@ -143,15 +167,28 @@ def test_at_rest_it_promises_the_same() -> None:
 
 @pytest.mark.parametrize(("on_bad", "how"), [("close", "flush"), ("reset", "abort")])
 def test_what_is_no_frame_ends_the_connection(on_bad: str, how: Any) -> None:
-    data = b"a\n" + b"x" * 100
-    outs = check_session_splits(lambda: make(LINES, max_frame=50, on_bad=on_bad), data, answers())
-    assert outs == [OPEN, ask(b"a"), Send(b"a\n"), Close(how)]
+    data, known = b"a\n" + b"x" * 100, answers(**{"x" * count: NOTHING for count in (51, 100)})
+    for reads in ([data], [data[at : at + 1] for at in range(len(data))]):
+        outs = serve(make(LINES, max_frame=50, on_bad=on_bad), reads, known, ending=True)
+        assert promised(outs) == [OPEN, ask(b"a"), Send(b"a\n"), unread(b"", ""), Close(how)]
+
+
+def test_what_is_no_frame_is_told_with_its_beginning_and_may_be_answered() -> None:
+    session = make(LINES, max_frame=5000)
+    session.answered(*_pair(session.opened()[0], None))
+    (asked,) = session.received(b"x" * 6000)
+    why = "a frame of 6000 bytes or more; `max_frame` is 5000"
+    assert asked == replace(unread(b"x" * MAX_UNREAD, why), size=6000)
+    assert session.received(b"more") == session.draining() == ()
+    assert list(session.answered(*_pair(asked, line(b"ERR")))) == [Send(b"ERR\n"), CLOSE]
 
 
 def test_a_lie_about_a_length_ends_it_at_once() -> None:
     session = make({"framing": {"length": {"width": 4}}})
     session.answered(*_pair(session.opened()[0], None))
-    assert session.received(b"\xff\xff\xff\xff") == [CLOSE]
+    (asked,) = session.received(b"\xff\xff\xff\xff")
+    assert asked == unread(b"\xff" * 4, "a frame of 4294967299 bytes or more; `max_frame` is 1048576")
+    assert session.answered(*_pair(asked, NOTHING)) == [CLOSE]
     assert session.received(b"more") == session.eof() == session.draining() == session.timed_out() == ()
 
 
@@ -160,7 +197,7 @@ def test_the_end_of_a_client_waits_for_what_is_owed() -> None:
     session.answered(*_pair(session.opened()[0], None))
     (asked,) = session.received(b"a\nhalf")
     assert not session.eof()
-    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"), CLOSE)
+    assert session.answered(*_pair(asked, line(b"x"))) == (Send(b"x\n"), unread(b"half"))
 
 
 def test_a_client_that_makes_no_progress_is_closed() -> None:
@@ -169,7 +206,7 @@ def test_a_client_that_makes_no_progress_is_closed() -> None:
     assert session.timed_out() == ()
     session.answered(*_pair(asked, None))
     session.received(b"half")
-    assert session.timed_out() == (CLOSE,)
+    assert session.timed_out() == (unread(b"half", "the client stopped in the middle of a frame"),)
 
 
 def test_draining_finishes_what_is_owed() -> None:
@@ -443,11 +480,8 @@ def test_what_is_no_frame_ends_it_when_all_is_answered() -> None:
     first, second = session.received(modbus(1) + modbus(2) + b"\xff" * 6)
     assert session.received(modbus(3)) == ()
     assert not any(isinstance(out, Close) for out in session.answered(*_pair(second, told)))
-    assert session.answered(*_pair(first, told))[-1] == CLOSE
-    outs = check_session_splits(
-        lambda: FramedSession(context), modbus(1) * 2 + b"\xff" * 6 + modbus(1), answers()
-    )
-    assert outs[-1] == CLOSE
+    why = "a frame of 65541 bytes or more; `max_frame` is 100"
+    assert session.answered(*_pair(first, told))[-1] == unread(b"\xff" * 6, why)
 
 
 def test_how_many_are_answered_at_once_is_bounded() -> None:
@@ -509,4 +543,9 @@ def test_a_client_that_leaves_at_any_byte_gets_what_was_whole(name: str) -> None
 @given(st.sampled_from(sorted(WORLDS)), st.integers(0, 1 << 30))
 def test_any_bytes_are_survived(name: str, seed: int) -> None:
     options, data = WORLDS[name]
-    check_session_survives(lambda: make(options), data, answers(), seed)
+
+    def answer(request: Request) -> Reply | None:
+        known: Reply | None = NOTHING if request.kind == "unread" else answers()(request)
+        return known
+
+    check_session_survives(lambda: make(options), data, answer, seed, promised)
