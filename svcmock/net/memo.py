@@ -23,11 +23,11 @@ from svcmock.journal import Fact, Notes
 from svcmock.net.missed import Missed
 from svcmock.protocol import Reply, Request
 
-MAX_ENTRIES = 4096
+MAX_ENTRIES = 16384
 MAX_BYTES = 16 * 2**20
 MAX_REQUEST = 4096
 MAX_REPLY = 128 * 1024
-MAX_SIGHTS = 16384
+MAX_SIGHTS = 32768
 MAX_TURNED_AWAY = 4096
 """Second sights that a full memory turns away before it sweeps."""
 
