@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 WORK_MAX: Final = 1 << 18
-"""Bytes of a pattern times bytes of a text, beyond which there is no match."""
+"""What `work` says, beyond which there is no match."""
 REMEMBERED: Final = 1024
 """Patterns that are taken apart once,"""
 REMEMBERED_LENGTH: Final = 256
@@ -28,9 +28,14 @@ _STAR: Final = None
 _ANY: Final = _One(frozenset(range(256)))
 
 
+def work(pattern: bytes, text: bytes) -> int:
+    """The steps that it may take to find out."""
+    return (len(pattern) + 1) * (len(text) + 1)
+
+
 def matches(pattern: bytes, text: bytes) -> bool:
     """Whether all of the text is what the pattern says."""
-    if len(pattern) * len(text) > WORK_MAX:
+    if work(pattern, text) > WORK_MAX:
         return False
     parts = _parts(pattern) if len(pattern) <= REMEMBERED_LENGTH else tuple(_read(pattern))
     at = part = 0

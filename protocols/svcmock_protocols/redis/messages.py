@@ -10,6 +10,8 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 MIB = 1024 * 1024
+QUEUE_MAX = 100_000
+"""Commands of a transaction."""
 MODEL_DATABASES = 256
 """Of a service with a model."""
 

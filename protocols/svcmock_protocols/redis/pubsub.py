@@ -12,11 +12,13 @@ from msgspec import Struct
 
 from svcmock.protocol import Ask, Out, Publish, Send, Subscribe, Unsubscribe, Wake
 from svcmock_protocols.redis.codec import encode
-from svcmock_protocols.redis.messages import NULL, Args, Array, Reply, Request, Source, Value
+from svcmock_protocols.redis.messages import MIB, NULL, Args, Array, Reply, Request, Source, Value
 from svcmock_protocols.redis.shared import Shared
 
 SUBSCRIPTIONS_MAX: Final = 100_000
-"""Of one client."""
+"""Of one client,"""
+NAMES_MAX: Final = 64 * MIB
+"""and the bytes of their names."""
 
 SUBSCRIBING: Final[dict[bytes, Source]] = {
     b"SUBSCRIBE": "channel",
@@ -54,8 +56,14 @@ class Subscriptions:
         """Each with the id of what is replayed to it."""
         self._replaying: dict[int, _Replaying] = {}
         self._next = 2
+        self._size = 0
+        """Bytes of all names."""
         self.version = 2
         self.count = 0
+
+    def are_too_many_with(self, names: Args) -> bool:
+        """Whether these are more than a client may have."""
+        return self.count + len(names) > SUBSCRIPTIONS_MAX or self._size + sum(map(len, names)) > NAMES_MAX
 
     def subscribe(self, args: Args) -> list[Out]:
         """A confirmation for each name; then what was recorded for it is looked for."""
@@ -67,6 +75,7 @@ class Subscriptions:
                 ident, self._next = self._next, self._next + 1
                 self._names[kind][name] = ident
                 self.count += 1
+                self._size += len(name)
                 self._replaying[ident] = _Replaying((kind, name))
                 outs.append(Subscribe((kind, name)))
                 asks.append(self._look(ident))
@@ -141,6 +150,7 @@ class Subscriptions:
         if ident is None:
             return ()
         self.count -= 1
+        self._size -= len(name)
         self._replaying.pop(ident, None)
         if kind == "pattern":
             self._shared.drop_pattern(name)

@@ -28,6 +28,7 @@ from svcmock_protocols.redis.local import Client
 from svcmock_protocols.redis.messages import (
     MODEL_DATABASES,
     OK,
+    QUEUE_MAX,
     QUEUED,
     Args,
     Array,
@@ -44,8 +45,6 @@ from svcmock_protocols.redis.shared import Shared
 _ID: Final = 1
 """The id of every Ask for a command: there is one at a time, and equal sessions must do equal things."""
 _PLAN: Final = "plan"
-QUEUE_MAX: Final = 100_000
-"""Commands of a transaction."""
 DATABASES: Final = 1 << 31
 """That may be selected, as requests only name them. A model has fewer, as it has them all."""
 NAME_MAX: Final = 256
@@ -103,7 +102,10 @@ class RedisSession:
         self._topology = Topology(options.announce, options.nodes)
         self._model = self._modelled() if options.model else None
         self._queue: list[Args] | None = None
-        """The commands of a transaction, between MULTI and EXEC."""
+        """The commands of a transaction, between MULTI and EXEC,"""
+        self._queue_size = 0
+        """and their bytes."""
+        self._max_command = options.max_command
         self._aborted = False
         self._owed: Request | _Planned | _Told | None = None
         """What there is no answer to yet."""
@@ -306,13 +308,13 @@ class RedisSession:
         return self._say(Error(b"ERR svcmock: %b is not served" % name))
 
     def _subscribe(self, args: Args) -> list[Out]:
-        names = len(args) - 1
         if args[0] in pubsub.UNSUBSCRIBING:
             return self._subscriptions.unsubscribe(args)
-        if not names:
+        if len(args) < 2:
             return self._say(local.wrong_arguments(args))
-        if self._subscriptions.count + names > pubsub.SUBSCRIPTIONS_MAX:
-            return self._say(Error(b"ERR svcmock: more than %d subscriptions" % pubsub.SUBSCRIPTIONS_MAX))
+        if self._subscriptions.are_too_many_with(args[1:]):
+            line = b"ERR svcmock: more than %d subscriptions, or %d bytes of names"
+            return self._say(Error(line % (pubsub.SUBSCRIPTIONS_MAX, pubsub.NAMES_MAX)))
         return self._subscriptions.subscribe(args)
 
     def _select(self, args: Args) -> Value:
@@ -348,7 +350,7 @@ class RedisSession:
         if name == b"MULTI":
             if queue is not None:
                 return self._say(Error(b"ERR MULTI calls can not be nested"))
-            self._queue, self._aborted = [], False
+            self._queue, self._queue_size, self._aborted = [], 0, False
             return self._say(OK)
         if queue is None:
             return self._say(Error(b"ERR %b without MULTI" % name))
@@ -369,9 +371,11 @@ class RedisSession:
         if args[0] in _UNQUEUEABLE:
             self._aborted = True
             return self._say(Error(b"ERR svcmock: %b is not served in a transaction" % args[0]))
-        if len(queue) >= QUEUE_MAX:
+        self._queue_size += self._reader.size
+        if len(queue) >= QUEUE_MAX or self._queue_size > self._max_command:
             self._aborted = True
-            return self._say(Error(b"ERR svcmock: more than %d commands in a transaction" % QUEUE_MAX))
+            line = b"ERR svcmock: more than %d commands, or %d bytes, in a transaction"
+            return self._say(Error(line % (QUEUE_MAX, self._max_command)))
         if catalogue.is_doubtful(args):
             return self._ask(Request(args, self._client.db, "queued"), optional=True)
         queue.append(args)

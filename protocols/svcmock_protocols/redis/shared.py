@@ -6,8 +6,10 @@ Sessions have one of these and taps another. What grows with what clients send h
 from collections import OrderedDict
 from typing import Any, Final
 
-from svcmock_protocols.redis.glob import matches
+from svcmock_protocols.redis.glob import matches, work
 
+PATTERNS_WORK: Final = 1 << 22
+"""Steps that may be taken to find out which patterns a channel matches; those that come later do not."""
 PUBLISHED_MAX: Final = 10_000
 """Messages that a recorder remembers to have seen published."""
 PUBLISHED_SECONDS: Final = 10.0
@@ -21,7 +23,8 @@ class Shared:
         self.clients = 0
         self.model: Any = None
         self._patterns: dict[bytes, int] = {}
-        self._published: OrderedDict[tuple[bytes, int], float] = OrderedDict()
+        self._published: OrderedDict[int, float] = OrderedDict()
+        """When, by the hash of channel and message."""
 
     # --- sessions ---
 
@@ -42,13 +45,20 @@ class Shared:
 
     def patterns(self, channel: bytes) -> list[bytes]:
         """The patterns that clients subscribed to and a channel matches."""
-        return [pattern for pattern in self._patterns if matches(pattern, channel)]
+        found, left = [], PATTERNS_WORK
+        for pattern in self._patterns:
+            left -= work(pattern, channel)
+            if left < 0:
+                break
+            if matches(pattern, channel):
+                found.append(pattern)
+        return found
 
     # --- taps ---
 
     def publish(self, channel: bytes, message: bytes, at: float) -> None:
         """A client is about to publish this."""
-        known = (channel, hash(message))
+        known = hash((channel, message))
         self._published[known] = at
         self._published.move_to_end(known)
         while len(self._published) > PUBLISHED_MAX:
@@ -56,5 +66,5 @@ class Shared:
 
     def was_published(self, channel: bytes, message: bytes, at: float) -> bool:
         """Whether a client of this service published this, a moment ago."""
-        seen = self._published.get((channel, hash(message)))
+        seen = self._published.get(hash((channel, message)))
         return seen is not None and at - seen <= PUBLISHED_SECONDS

@@ -34,6 +34,8 @@ from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.documents import duration, show_duration
 from svcmock_protocols.redis.facts import fact
 from svcmock_protocols.redis.messages import (
+    MIB,
+    QUEUE_MAX,
     Args,
     Array,
     Error,
@@ -49,6 +51,8 @@ from svcmock_protocols.redis.shared import Shared
 
 MAX_PENDING: Final = 100_000
 """Commands of one connection under way that are followed."""
+MAX_KEPT: Final = 256 * MIB
+"""Their bytes, with those of the transaction that the client is sending."""
 
 _OPAQUE: Final = frozenset(b"MONITOR SYNC PSYNC".split())
 _SESSION: Final = frozenset(b"AUTH SELECT CLIENT HELLO QUIT RESET MULTI EXEC DISCARD".split())
@@ -75,6 +79,7 @@ class _Pending(Struct):
 
     args: Args
     at: float
+    size: int
     id: int = 0
     replies: int = 1
     queued: bool = False
@@ -104,6 +109,10 @@ class RedisTap:
         self._pending: deque[_Pending] = deque()
         self._queue: list[Args] | None = None
         """The commands of a transaction that the client is sending."""
+        self._queue_size = 0
+        """Bytes of them, while they are not EXEC's,"""
+        self._kept = 0
+        """and of all that is pending or queued."""
         self._subscribed: dict[Source, dict[bytes, _Heard]] = {"channel": {}, "pattern": {}, "shard": {}}
         self._db = 0
         self._version = 2
@@ -185,13 +194,15 @@ class RedisTap:
         if name in _OPAQUE:
             self._give_up(name.decode(), out)
             return
-        if len(self._pending) >= MAX_PENDING:
-            self._give_up(f"more than {MAX_PENDING} commands under way", out)
+        pending = _Pending(args, at, self._commands.size)
+        self._kept += pending.size
+        if len(self._pending) >= MAX_PENDING or len(self._queue or ()) >= QUEUE_MAX or self._kept > MAX_KEPT:
+            self._give_up(f"more than {MAX_PENDING} commands, or {MAX_KEPT} bytes of them, under way", out)
             return
         silent = self._is_silent(args)
-        pending = _Pending(args, at)
         if self._queue is not None and name not in _UNQUEUED:
             self._queue.append(args)
+            self._queue_size += pending.size
             pending.queued = True
         elif name == b"MULTI":
             self._queue = [] if self._queue is None else self._queue
@@ -201,6 +212,7 @@ class RedisTap:
                 pending.id = self._begin(out)
                 self._note(pending.commands, at)
             self._queue = None
+            pending.size, self._queue_size = pending.size + self._queue_size, 0
         elif name in pubsub.SUBSCRIBING:
             pending.replies = max(1, len(args) - 1)
         elif name in pubsub.UNSUBSCRIBING:
@@ -208,10 +220,17 @@ class RedisTap:
         elif name not in _SESSION and name not in local.LOCAL:
             pending.id = self._begin(out)
             self._note((args,), at)
-        if silent and pending.id:
-            out.append(Lost(pending.id, "the client wanted no reply", "skipped"))
-        elif not silent:
+        if not silent:
             self._pending.append(pending)
+            return
+        self._settled(pending)
+        if pending.id:
+            out.append(Lost(pending.id, "the client wanted no reply", "skipped"))
+
+    def _settled(self, pending: _Pending) -> None:
+        """It is over, but for one that a transaction goes on to hold."""
+        if not pending.queued:
+            self._kept -= pending.size
 
     def _begin(self, out: list[Seen]) -> int:
         ident, self._next = self._next, self._next + 1
@@ -243,11 +262,14 @@ class RedisTap:
                 self._message(value.items, at, out)
             elif word in _CONFIRMING:
                 self._confirmed(value.items, at)
+                if sum(map(len, self._subscribed.values())) > pubsub.SUBSCRIPTIONS_MAX:
+                    self._give_up(f"more than {pubsub.SUBSCRIPTIONS_MAX} subscriptions", out)
             return
         if not self._pending:
             self._give_up("the server spoke unasked", out)
             return
         pending = self._pending.popleft()
+        self._settled(pending)
         if pending.commands is not None:
             self._executed(pending, value, at, out)
         elif pending.queued:
@@ -347,7 +369,7 @@ class RedisTap:
             return
         head.replies -= 1
         if not head.replies:
-            self._pending.popleft()
+            self._settled(self._pending.popleft())
 
     def _message(self, items: tuple[Value, ...], at: float, out: list[Seen]) -> None:
         """Somebody published something. It is an exchange, unless it was a client of this service."""

@@ -48,3 +48,4 @@ def test_stars_and_marks(pattern, text):
 def test_no_pattern_takes_long():
     assert not matches(b"*a" * 200 + b"b", b"a" * 600)
     assert not matches(b"*" * WORK_MAX, b"aa")
+    assert not matches(b"*" * WORK_MAX, b"")

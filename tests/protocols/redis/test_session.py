@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcmock.protocol import Ask, Close, Publish, Send, Unsubscribe
+from svcmock_protocols.redis.commands import encode
 from svcmock_protocols.redis.facts import Facts
 from svcmock_protocols.redis.messages import (
     NULL,
@@ -257,6 +258,19 @@ def test_transactions_that_go_wrong():
     )
 
 
+def test_a_transaction_has_a_size(monkeypatch):
+    from svcmock_protocols.redis import session as sessions
+
+    large = encode((b"SET", b"a", b"v" * 500))
+    told = say(
+        wire("MULTI") + large * 3 + wire("EXEC", "MULTI", "INCR a"), session=new(options={"max_command": 1024})
+    )
+    assert told.count(b"+QUEUED") == 2
+    assert b"-ERR svcmock: more than 100000 commands, or 1024 bytes, in a transaction\r\n-EXECABORT" in told
+    monkeypatch.setattr(sessions, "QUEUE_MAX", 2)
+    assert b"-EXECABORT" in say(wire("MULTI", "INCR a", "INCR a", "INCR a", "EXEC"))
+
+
 def test_the_database_selected_in_a_transaction():
     routes = Routes({transaction("SELECT 3", "GET a"): Array((Simple(b"OK"), b"1"))})
     session = new()
@@ -333,6 +347,9 @@ def test_a_subscription_names_something_and_there_is_an_end_to_them(monkeypatch)
     assert say(wire("SUBSCRIBE")).startswith(b"-ERR wrong number")
     monkeypatch.setattr(pubsub, "SUBSCRIPTIONS_MAX", 2)
     assert b"more than 2 subscriptions" in say(wire("SUBSCRIBE a b c"))
+    monkeypatch.setattr(pubsub, "NAMES_MAX", 3)
+    assert b"bytes of names" in say(wire("SUBSCRIBE aa", "SUBSCRIBE bb"))
+    assert b"bytes of names" not in say(wire("SUBSCRIBE aa", "UNSUBSCRIBE aa", "SUBSCRIBE bbb"))
 
 
 def test_who_has_gone_is_subscribed_to_nothing():

@@ -1,6 +1,7 @@
 """What connections share: bounded, and forgotten when nobody needs it."""
 
-from svcmock_protocols.redis.shared import PUBLISHED_MAX, PUBLISHED_SECONDS, Shared
+from svcmock_protocols.redis.glob import work
+from svcmock_protocols.redis.shared import PATTERNS_WORK, PUBLISHED_MAX, PUBLISHED_SECONDS, Shared
 
 
 def test_clients_are_numbered():
@@ -19,6 +20,18 @@ def test_patterns_are_known_as_long_as_somebody_has_them():
     shared.drop_pattern(b"n*")
     shared.drop_pattern(b"never")
     assert shared.patterns(b"news") == []
+
+
+def test_there_is_an_end_to_looking_for_patterns():
+    shared = Shared()
+    shared.add_pattern(b"a*")
+    for number in range(40):
+        shared.add_pattern(b"*%d" % number + b"a" * 2000)
+    shared.add_pattern(b"*a")
+    channel = b"a" * 100
+    assert work(b"*1" + b"a" * 2000, channel) * 40 > PATTERNS_WORK
+    assert shared.patterns(channel) == [b"a*"]
+    assert shared.patterns(b"a") == [b"a*", b"*a"]
 
 
 def test_what_was_published_is_remembered_for_a_while():

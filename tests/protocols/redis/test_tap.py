@@ -16,6 +16,7 @@ from svcmock.protocol import (
     Timing,
     Upstream,
 )
+from svcmock_protocols.redis import pubsub, tap
 from svcmock_protocols.redis.messages import Array, Error, Map, Nil, Reply, Request, Simple
 from svcmock_protocols.redis.shared import Shared
 from svcmock_protocols.redis.tap import RedisTap
@@ -51,17 +52,17 @@ def test_commands_are_paired_with_replies_in_order():
 
 
 def test_times():
-    tap = new()
-    tap.from_client(wire("GET a"), 1.0)
-    tap.from_client(wire("GET b"), 2.0)
-    seen = [*tap.from_server(b"$1\r\n1\r\n", 3.0), *tap.from_server(b":1\r\n", 4.5)]
+    relay = new()
+    relay.from_client(wire("GET a"), 1.0)
+    relay.from_client(wire("GET b"), 2.0)
+    seen = [*relay.from_server(b"$1\r\n1\r\n", 3.0), *relay.from_server(b":1\r\n", 4.5)]
     assert [one.timing for one in seen if isinstance(one, Exchange)] == [Timing(1.0, 2.0), Timing(2.0, 2.5)]
 
 
 def test_bytes_pass_at_once():
-    tap = new()
-    assert tap.from_client(b"*1\r\n$4\r\nPI", 0.0) == [Forward(b"*1\r\n$4\r\nPI", Side.SERVER)]
-    assert tap.from_server(b"+PO", 0.0) == [Forward(b"+PO", Side.CLIENT)]
+    relay = new()
+    assert relay.from_client(b"*1\r\n$4\r\nPI", 0.0) == [Forward(b"*1\r\n$4\r\nPI", Side.SERVER)]
+    assert relay.from_server(b"+PO", 0.0) == [Forward(b"+PO", Side.CLIENT)]
 
 
 def test_the_database_is_the_one_that_was_selected():
@@ -181,12 +182,12 @@ def message(text, channel=b"a"):
 
 
 def test_messages_of_others_are_exchanges():
-    tap = new()
-    seen = [*tap.from_client(wire("SUBSCRIBE a b", "UNSUBSCRIBE", "GET a"), 0.0)]
-    seen += tap.from_server(SUBSCRIBED, 1.0)
-    seen += tap.from_server(message(b"x"), 3.0)
-    seen += tap.from_server(message(b"y"), 3.5)
-    seen += tap.from_server(UNSUBSCRIBED + b":1\r\n", 4.0)
+    relay = new()
+    seen = [*relay.from_client(wire("SUBSCRIBE a b", "UNSUBSCRIBE", "GET a"), 0.0)]
+    seen += relay.from_server(SUBSCRIBED, 1.0)
+    seen += relay.from_server(message(b"x"), 3.0)
+    seen += relay.from_server(message(b"y"), 3.5)
+    seen += relay.from_server(UNSUBSCRIBED + b":1\r\n", 4.0)
     assert [(one.request, one.reply) for one in seen if isinstance(one, Exchange)] == [
         (Request((b"a",), 0, "channel", number=0), Reply(b"x", after=2.0)),
         (Request((b"a",), 0, "channel", number=1), Reply(b"y", after=0.5)),
@@ -255,10 +256,10 @@ def test_addresses_lead_to_what_is_recorded_and_are_recorded_as_they_were():
 
 
 def test_what_is_led_comes_reply_by_reply():
-    tap = new(announce="127.0.0.1:7000")
-    tap.from_client(wire("GET a", "GET b"), 0.0)
-    assert passed(tap.from_server(b"$1\r\nx\r\n$1\r", 0.0)) == b"$1\r\nx\r\n"
-    assert passed(tap.eof(Side.SERVER, 0.0)) == b"$1\r"
+    relay = new(announce="127.0.0.1:7000")
+    relay.from_client(wire("GET a", "GET b"), 0.0)
+    assert passed(relay.from_server(b"$1\r\nx\r\n$1\r", 0.0)) == b"$1\r\nx\r\n"
+    assert passed(relay.eof(Side.SERVER, 0.0)) == b"$1\r"
 
 
 def test_what_cannot_be_read_passes_where_addresses_are_led_too():
@@ -322,17 +323,54 @@ def test_what_has_no_answer_is_lost():
 
 
 def test_without_a_server_the_client_is_told():
-    tap = new()
-    tap.from_client(wire("GET a"), 0.0)
-    assert tap.unreachable("refused", 0.0) == [
+    relay = new()
+    relay.from_client(wire("GET a"), 0.0)
+    assert relay.unreachable("refused", 0.0) == [
         Lost(1, "the server cannot be reached: refused"),
         Forward(b"-ERR svcmock: db:6379 cannot be reached: refused\r\n", Side.CLIENT),
         Shut(Side.CLIENT),
     ]
-    assert tap.from_client(wire("GET a"), 0.0) == ()
-    assert tap.informed(context()) == ()
+    assert relay.from_client(wire("GET a"), 0.0) == ()
+    assert relay.informed(context()) == ()
 
 
 def test_maps_are_recorded_as_maps():
     found = recorded(wire("HELLO 3", "HGETALL a"), b"%0\r\n%1\r\n$1\r\nf\r\n$1\r\n1\r\n")
     assert found == [(asked("HGETALL a"), Map(((b"f", b"1"),)))]
+
+
+# --- limits -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "client", "why"),
+    [
+        ("MAX_PENDING", 3, wire(*["GET a"] * 4), "commands"),
+        ("MAX_KEPT", 100, wire(*["GET a"] * 6), "bytes of them"),
+        ("MAX_KEPT", 100, wire("MULTI", *["SET a 1"] * 6), "bytes of them"),
+        ("QUEUE_MAX", 3, wire("MULTI", *["SET a 1"] * 4), "commands"),
+    ],
+)
+def test_more_than_is_followed(monkeypatch, name, most, client, why):
+    monkeypatch.setattr(tap, name, most)
+    seen = watch(new(), [(Side.CLIENT, client)])
+    (opaque,) = [one for one in seen if isinstance(one, Opaque)]
+    assert why in opaque.why
+    assert passed(seen, Side.SERVER) == client
+
+
+def test_what_is_settled_counts_no_more(monkeypatch):
+    monkeypatch.setattr(tap, "MAX_KEPT", 200)
+    one = new()
+    for _ in range(20):
+        one.from_client(wire("GET a", "MULTI", "SET a 1", "EXEC", "CLIENT REPLY SKIP", "GET a"), 0.0)
+        one.from_client(wire("MULTI", "SET a 1", "DISCARD", "SUBSCRIBE a"), 0.0)
+        seen = one.from_server(b":1\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n+OK\r\n+QUEUED\r\n+OK\r\n", 0.0)
+        seen += one.from_server(b"*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n", 0.0)
+        assert not any(isinstance(out, Opaque) for out in seen)
+
+
+def test_more_subscriptions_than_are_followed(monkeypatch):
+    monkeypatch.setattr(pubsub, "SUBSCRIPTIONS_MAX", 1)
+    seen = check_tap_splits(new, wire("SUBSCRIBE a b"), SUBSCRIBED)
+    assert [one.why for one in seen if isinstance(one, Opaque)] == ["more than 1 subscriptions"]
