@@ -52,6 +52,8 @@ MAX_REPLY: Final = 64 << 20
 """Bytes of one reply."""
 MAX_REPLY_FRAMES: Final = 100_000
 """Frames of one reply."""
+LATE: Final = 3.0
+"""Seconds after which an end is no part of an answer: the server gave up a connection that nobody used."""
 
 
 class _Asked(Struct, eq=False):
@@ -137,7 +139,7 @@ class FramedTap:
             self._read(side, b"", at, out, ended=True)
         if not self._blind:
             if side is Side.SERVER:
-                self._server_left(out)
+                self._server_left(at, out)
             else:
                 if not self._holds(side):
                     self._pass_rest(out)
@@ -348,8 +350,10 @@ class FramedTap:
             return True
         return self._rules.per_request == "any" and self._dialect.until is None
 
-    def _server_left(self, out: list[Seen]) -> None:
+    def _server_left(self, at: float, out: list[Seen]) -> None:
         """The last reply is held until it is known whether that was all of the connection, or only a half."""
+        if self._held is not None and at - self._held.last > LATE:
+            self._flush(out)
         while (first := self._first()) is not None and self._open_ended(first):
             self._finish(first, out)
         self._lose_waiting("the upstream left before it had answered", out)

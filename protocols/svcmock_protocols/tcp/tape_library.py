@@ -114,6 +114,12 @@ def _key(node: bytes, said: bytes) -> bytes:
     return b"%b\0%b/%b" % (ADDRESS, node.hex().encode(), said.hex().encode())
 
 
+def _leaves(step: Step) -> bool:
+    """Whether the server ended a connection that nobody used: a client that does may go on instead."""
+    unused = not (step.request.said or step.request.ends or step.reply.said)
+    return unused and bool(step.reply.then) and step.reply.after > 0
+
+
 def _behind(node: Node) -> Iterator[Edge]:
     waiting = deque([node])
     for _ in range(MAX_AHEAD):
@@ -171,6 +177,9 @@ class Library:
                 # what was between is not there: only who has come to an end elsewhere can go on here
                 digest = f"{first.source}\0{first.request.tape}\0{run}".encode()
                 nodes = [Node(blake2b(digest, digest_size=8).digest())]
+            if all(_leaves(step) for step in several):
+                for node in nodes:
+                    node.final = True
             after = [self._step(node, step) for node in nodes for step in several]
             nodes, before = list(dict.fromkeys(after))[:MAX_BRANCHES], run
         for node in nodes:

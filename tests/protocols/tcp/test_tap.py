@@ -23,7 +23,7 @@ from svcmock.protocol import (
 from svcmock_protocols.tcp import tap as tap_module
 from svcmock_protocols.tcp.forms import finished
 from svcmock_protocols.tcp.messages import Piece, Reply, Request
-from svcmock_protocols.tcp.tap import MAX_WAITING, FramedTap
+from svcmock_protocols.tcp.tap import LATE, MAX_WAITING, FramedTap
 from tests.protocols.conformance import check_tap_splits, mutate, splits, watch
 from tests.protocols.tcp.framed import FIX, ISO, LINES, MODBUS, request, service
 
@@ -86,6 +86,13 @@ def test_an_end_after_an_answer_belongs_to_it() -> None:
     seen = play(make(), (C, b"a\n"), (S, b"1\n"), (C, b"quit\n"), (S, b"bye\n"), (S, None), (C, None))
     assert exchanges(seen) == [(ask(b"a"), line(b"1")), (ask(b"quit"), line(b"bye", then="close"))]
     seen = play(make(), (C, b"a\n"), (C, None), (S, b"1\n"), (S, None))
+    assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
+
+
+def test_the_end_of_a_connection_that_nobody_used_is_no_part_of_an_answer() -> None:
+    seen = play(make(), (C, b"a\n", 1.0), (S, b"1\n", 1.0), (S, None, 1.0 + LATE), (C, None, 5.0))
+    assert exchanges(seen) == [(ask(b"a"), line(b"1", then="close"))]
+    seen = play(make(), (C, b"a\n", 1.0), (S, b"1\n", 1.0), (S, None, 1.1 + LATE), (C, None, 5.0))
     assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
 
 

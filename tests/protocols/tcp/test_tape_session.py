@@ -90,6 +90,18 @@ def test_a_server_that_ended_only_its_side_reads_on() -> None:
     assert len(served.asked) == 1
 
 
+def test_who_speaks_before_an_unused_connection_is_given_up_goes_on() -> None:
+    kept: list[Said] = [(b"GET a", b"1"), (b"", b"", {"after": 60.0, "then": "close"})]
+    served = Served(steps(one=kept, two=[(b"GET b", b"2")]))
+    outs = [out for out in served.talk(b"GET a") if isinstance(out, Wake)]
+    assert [out.after for out in outs] == [60.0]
+    session = served.session()
+    for said, told in ((b"GET a", b"1"), (b"GET b", b"2"), (b"GET a", b"1")):
+        (asked,) = session.received(said)
+        assert isinstance(asked, Ask)
+        assert session.answered(asked, served.answer(asked.request))[0] == Send(told)
+
+
 def test_a_miss_may_say_something() -> None:
     served = Served(steps(ftp=TALK), TapeReply(b"500 what?\r\n", "close", lost=True))
     assert served.talk(b"NOOP\r\n") == [Send(b"220 hi\r\n"), Send(b"500 what?\r\n"), Close("flush")]
