@@ -1,4 +1,4 @@
-"""Node as a client and as a server of the store."""
+"""Node as a client and as a server of the store, and as a client of whatever else."""
 
 import base64
 import json
@@ -18,18 +18,23 @@ SCRIPTS = Path(__file__).with_name("node")
 
 def server(svcmock: Svcmock) -> tuple[Process, int]:
     """The store as a service of @grpc/grpc-js, and its port."""
-    node, env = packages.node_with_grpc()
+    node, env = packages.node_with_packages()
     process = svcmock.spawn([node, str(SCRIPTS / "store.cjs"), str(store.PROTOS)], env)
     return process, int(process.said(r"listening on (\d+)")[1])
 
 
 def run(port: int, calls: Mapping[str, Call]) -> dict[str, Any]:
     """What a client of @grpc/grpc-js is told, one call after the other."""
-    node, env = packages.node_with_grpc()
+    return ask("calls.cjs", [_plain(name, one) for name, one in calls.items()], str(store.PROTOS), str(port))
+
+
+def ask(script: str, asked: Any, *argv: str) -> dict[str, Any]:
+    """Run a script that reads what is asked as JSON, and prints what it was told."""
+    node, env = packages.node_with_packages()
     done = subprocess.run(
-        [node, str(SCRIPTS / "calls.cjs"), str(store.PROTOS), str(port)],
+        [node, str(SCRIPTS / script), *argv],
         env=env,
-        input=json.dumps([_plain(name, one) for name, one in calls.items()]),
+        input=json.dumps(asked),
         capture_output=True,
         timeout=100,
         check=False,

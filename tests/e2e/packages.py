@@ -1,4 +1,5 @@
-"""What Node needs to speak gRPC in the tests: `make test` installs it by `python -m tests.e2e.packages`.
+"""What Node needs to speak gRPC, PostgreSQL and Redis in the tests: `make test` installs it by
+`python -m tests.e2e.packages`.
 
 Where that cannot be, the tests that need it are skipped and say why; with CI set, they fail.
 """
@@ -40,7 +41,7 @@ def node() -> str:
     return program
 
 
-def node_with_grpc() -> tuple[str, dict[str, str]]:
+def node_with_packages() -> tuple[str, dict[str, str]]:
     """The program and the environment in which scripts find the packages; skips like `node`."""
     program = node()
     if absent := PACKAGES.missing():

@@ -1,11 +1,15 @@
 """A real PostgreSQL for end-to-end tests: made once, started and stopped as tests like, on a port of its own.
 
 Anybody may log in over TCP, but for the user `scram`, who needs the password `pencil`.
+
+There is always the one that a package of Python brings. Where another version is installed, tests whose outcome
+depends on the server are run with it too: `VERSIONS`.
 """
 
 import atexit
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.e2e.processes import accepts, wait_until
 
@@ -40,9 +45,42 @@ def other_user() -> dict[str, Any]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
+def _version(program: Path) -> str:
+    """The major version of a server."""
+    told = subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
+    match = re.search(r"\d+", told)
+    return match[0] if match else ""
+
+
+def _found() -> Iterator[Path]:
+    """Folders with the programs of a server that is installed: of the one on PATH, of the one of pg_config."""
+    if program := shutil.which("postgres"):
+        yield Path(program).resolve().parent
+    if program := shutil.which("pg_config"):
+        told = subprocess.run([program, "--bindir"], check=False, capture_output=True, text=True).stdout
+        yield Path(told.strip())
+
+
+def _installed() -> dict[str, Path | None]:
+    """Folders of programs by version, the one that Python brings first: None."""
+    ours = _version(BROUGHT / "pginstall" / "bin" / "postgres")
+    known: dict[str, Path | None] = {ours: None}
+    for folder in _found():
+        if (folder / "postgres").is_file() and (folder / "initdb").is_file():
+            known.setdefault(_version(folder / "postgres"), folder)
+    return known
+
+
+INSTALLED = _installed()
+VERSIONS = pytest.mark.parametrize(
+    "postgres", INSTALLED.values(), ids=[f"postgres-{version}" for version in INSTALLED], indirect=True
+)
+"""Runs a test with the fixture `postgres` once for each version of the server that is here."""
+
+
 @cache
 def binaries() -> Path:
-    """The server's programs, where whoever runs them can read them: not below a folder of root's own."""
+    """The programs that Python brings, where whoever runs them can read them: in no folder of root's own."""
     found = BROUGHT / "pginstall" / "bin"
     try:
         subprocess.run([found / "postgres", "--version"], check=True, capture_output=True, **other_user())
@@ -57,12 +95,12 @@ def binaries() -> Path:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator["Postgres"]:
+def postgres_server(folder: Path, programs: Path | None = None) -> Iterator["Postgres"]:
     """A running server with its data in `folder`, which should have a short path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    server = Postgres(folder, port)
+    server = Postgres(folder, port, programs)
     try:
         server.start()
         server.run(f"CREATE ROLE {server.guarded} LOGIN PASSWORD '{server.password}'")
@@ -78,17 +116,18 @@ class Postgres:
     guarded = "scram"
     password = "pencil"
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, programs: Path | None = None) -> None:
         self.port = port
         self.url = f"postgres://127.0.0.1:{port}"
         self._folder = folder
         self._data = folder / "data"
+        self._programs = programs or binaries()
         self._who = other_user()
         self._process: subprocess.Popen[bytes] | None = None
         if self._who:
             os.chown(folder, self._who["user"], self._who["group"])
         subprocess.run(
-            [binaries() / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+            [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
              "--locale=C", "--no-sync"],
             check=True, capture_output=True, cwd=folder, **self._who,
         )  # fmt: skip
@@ -100,7 +139,7 @@ class Postgres:
             return
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [binaries() / "postgres", "-D", self._data, "-k", self._folder, "-h", "127.0.0.1", "-F",
+                [self._programs / "postgres", "-D", self._data, "-k", self._folder, "-h", "127.0.0.1", "-F",
                  "-p", str(self.port), *settings],
                 stdout=log, stderr=log, cwd=self._folder, **self._who,
             )  # fmt: skip
@@ -118,6 +157,10 @@ class Postgres:
         with psycopg.connect(host=str(self._folder), port=self.port, user="postgres", autocommit=True) as db:
             for statement in statements:
                 db.execute(statement)
+
+    def empty(self) -> None:
+        """Drop what is in its database."""
+        self.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 
     def _lets_in(self) -> bool:
         try:

@@ -2,6 +2,8 @@
 
 import asyncio
 import datetime as dt
+import io
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -10,6 +12,8 @@ from typing import Any
 import asyncpg
 import pg8000.dbapi
 import psycopg
+import psycopg2
+import psycopg2.extras
 import sqlalchemy
 from sqlalchemy import text
 
@@ -199,6 +203,54 @@ def much_of_psycopg(port: int) -> list[Any]:
     with psycopg.connect(_dsn(port), autocommit=True) as db:
         told.append([tuple(r) for r in db.execute("SELECT 1; SELECT 2, 'x'", prepare=False)])
     return told
+
+
+def much_of_psycopg2(port: int) -> list[Any]:
+    """What it writes into statements itself, however they are quoted; transactions, cursors, copies."""
+    told: list[Any] = []
+    db = psycopg2.connect(_dsn(port))
+    db.autocommit = True
+    with db.cursor() as cursor:
+        for sql, params in COMMON:
+            try:
+                cursor.execute(re.sub(r"\$\d+", "%s", sql), [str(one) if one == KEY else one for one in params])
+                told.append(_whole(cursor.fetchall()) if cursor.description else cursor.rowcount)
+            except psycopg2.Error as error:
+                told.append(error.pgcode)
+        sql = "SELECT %s, %s, %s::text[], %s::bytea, %s::date, %s, %s"
+        values = ("it's 100% \\ ☃", 'a"b', ["x", "o'y", None], b"\0'\\\xff", BORN, [1, 2], float("nan"))
+        cursor.execute(sql, values)
+        told.append(repr(_whole(cursor.fetchall())))
+    db.autocommit = False
+    with db, db.cursor() as cursor:
+        rows = psycopg2.extras.execute_values(
+            cursor,
+            "INSERT INTO jobs (what) VALUES %s RETURNING id",
+            [(f"v{one}",) for one in range(5)],
+            fetch=True,
+        )
+        told.append(rows)
+        cursor.execute("SAVEPOINT one")
+        try:
+            cursor.execute("INSERT INTO jobs (what) VALUES (%s)", ["v1"])
+        except psycopg2.errors.UniqueViolation as error:
+            told.append((error.pgcode, error.diag.constraint_name, error.diag.message_detail))
+        cursor.execute("ROLLBACK TO SAVEPOINT one")
+        with db.cursor("walking") as walking:
+            walking.itersize = 2
+            walking.execute("SELECT what FROM jobs ORDER BY id")
+            told.append(list(walking))
+        cursor.copy_expert("COPY jobs (what) FROM STDIN", io.StringIO("c1\nc\\t2\n"))
+        copied = io.StringIO()
+        cursor.copy_expert("COPY (SELECT what FROM jobs ORDER BY id) TO STDOUT", copied)
+        told.append(copied.getvalue())
+    db.close()
+    return told
+
+
+def _whole(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows whose bytes are bytes."""
+    return [tuple(bytes(one) if isinstance(one, memoryview) else one for one in row) for row in rows]
 
 
 def much_of_asyncpg(port: int) -> list[Any]:

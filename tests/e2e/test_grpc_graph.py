@@ -40,7 +40,7 @@ WORK = {
 
 
 def shipping(svcmock: Svcmock, port: int, items: int, tariffs: int) -> Process:
-    node, env = packages.node_with_grpc()
+    node, env = packages.node_with_packages()
     script = nodes.SCRIPTS / "shipping.cjs"
     process = svcmock.spawn([node, str(script), str(store.PROTOS), *map(str, (port, items, tariffs))], env)
     process.said("listening")
@@ -57,7 +57,7 @@ def test_any_service_of_a_recorded_graph_can_be_the_mock(
     svcmock: Svcmock, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     project = tmp_path / "shop"
-    packages.node_with_grpc()  # before anything is started
+    packages.node_with_packages()  # before anything is started
     real = {name: free_port() for name in ("front", "shipping", "tariffs")}
     items, real["store"] = store_server(svcmock, "reflection")
     recorder = svcmock.record(project, {name: f"http://127.0.0.1:{port}" for name, port in real.items()})

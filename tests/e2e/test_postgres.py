@@ -3,34 +3,26 @@
 import contextlib
 import socket
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import psycopg2
 import pytest
 import trustme
 
 from tests.e2e import postgres_work as work
-from tests.e2e.postgres_server import Postgres, postgres_server
+from tests.e2e.postgres_server import VERSIONS, Postgres
 from tests.e2e.processes import Mock, Recorder, Svcmock
 
 
-@pytest.fixture(scope="module")
-def made() -> Iterator[Postgres]:
-    """A server, made once."""
-    with tempfile.TemporaryDirectory(prefix="sm-") as name, postgres_server(Path(name)) as server:
-        yield server
-
-
 @pytest.fixture
-def server(made: Postgres) -> Postgres:
+def server(postgres: Postgres) -> Postgres:
     """It runs, and its database is as new."""
-    made.start()
-    made.run(*work.SCHEMA)
-    return made
+    postgres.run(*work.SCHEMA)
+    return postgres
 
 
 def recorded(
@@ -88,6 +80,7 @@ def missed(mock: Mock) -> int:
     return int(mock.status()["services"]["db"]["misses"])
 
 
+@VERSIONS
 @pytest.mark.parametrize("recorder", work.DRIVERS)
 def test_every_driver_gets_what_any_driver_recorded(
     svcmock: Svcmock, tmp_path: Path, server: Postgres, recorder: str
@@ -108,7 +101,8 @@ def test_every_driver_gets_what_any_driver_recorded(
     assert missed(mock) == 0
 
 
-@pytest.mark.parametrize("doing", [work.much_of_psycopg, work.much_of_asyncpg])
+@VERSIONS
+@pytest.mark.parametrize("doing", [work.much_of_psycopg, work.much_of_psycopg2, work.much_of_asyncpg])
 def test_much_of_a_driver(
     svcmock: Svcmock, tmp_path: Path, server: Postgres, doing: Callable[[int], Any]
 ) -> None:
@@ -182,7 +176,21 @@ def test_many_at_once_then_in_another_order(svcmock: Svcmock, tmp_path: Path, se
 
         return doing
 
-    works = [reading(number) for number in range(8)]
+    def writing(number: int) -> Callable[[int], Any]:
+        """With the numbers in the statement itself."""
+
+        def doing(port: int) -> Any:
+            told = []
+            with psycopg2.connect(host="127.0.0.1", port=port, user="postgres") as db, db.cursor() as cursor:
+                for other in range(10):
+                    cursor.execute("SELECT %s * %s, %s", (number, other, f"it's {number}"))
+                    told += cursor.fetchall()
+            db.close()
+            return told
+
+        return doing
+
+    works = [kind(number) for number in range(8) for kind in (reading, writing)]
     told, mock = recorded(svcmock, tmp_path / "p", server, lambda port: work.at_once(port, works))
     again = work.at_once(mock.ports["db"], works[::-1] * 2)
     assert again == told[::-1] * 2
