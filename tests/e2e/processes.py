@@ -18,8 +18,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from svcmock.commands.ask import client, stop
+from svcmock.running import running
+
 DEADLINE = 30.0
 """Seconds after which something that should have happened has not."""
+AS_INSTALLED = Path(__file__).parent / "installed"
+"""In the way of packages that tools for development bring, and that structlog imports wherever they are."""
 KILL_AFTER = 10.0
 """Seconds that a process gets to end when it is told to."""
 
@@ -169,8 +174,7 @@ class Recorder:
 class Mock:
     """A daemon that `svcmock up -d` started."""
 
-    def __init__(self, svcmock: "Svcmock", project: Path, told: Mapping[str, Any]) -> None:
-        self._svcmock = svcmock
+    def __init__(self, project: Path, told: Mapping[str, Any]) -> None:
         self.project = project
         self.pid = int(told["pid"])
         self.addresses: dict[str, str] = told["services"]
@@ -182,14 +186,19 @@ class Mock:
         self.urls = {name: f"http://127.0.0.1:{port}" for name, port in self.ports.items()}
 
     def status(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self._svcmock.run("status", self.project, "--json").stdout)
-        return told
+        """As `svcmock status --json` tells it, without a process for that."""
+        daemon = running(self.project)
+        assert daemon is not None, self.log()
+        return {"pid": daemon.pid, **client(daemon).call("GET", "/status")}
 
     def log(self) -> str:
         return (self.project / ".svcmock" / "daemon.log").read_text(errors="replace")
 
     def down(self) -> None:
-        self._svcmock.run("down", self.project)
+        """As `svcmock down` does it, without a process for that."""
+        daemon = running(self.project)
+        assert daemon is not None, self.log()
+        assert stop(daemon), self.log()
 
 
 class Svcmock:
@@ -201,6 +210,7 @@ class Svcmock:
         runtime.mkdir()
         self.env = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
         self.env["XDG_RUNTIME_DIR"] = str(runtime)
+        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(AS_INSTALLED), self.env.get("PYTHONPATH")]))
         self._started: list[Process] = []
         self._projects: set[Path] = set()
 
@@ -242,12 +252,13 @@ class Svcmock:
     def up(self, project: Path, *options: str, **env: str) -> Mock:
         """Serve a project in the background; it is ended with the test."""
         self._projects.add(project)
-        return Mock(self, project, json.loads(self.run("up", project, "-d", "--json", *options, **env).stdout))
+        return Mock(project, json.loads(self.run("up", project, "-d", "--json", *options, **env).stdout))
 
     def close(self) -> None:
         """End everything."""
         for project in self._projects:
-            self.run("down", project, code=None)
+            if (daemon := running(project)) is not None:
+                stop(daemon)
         for process in self._started:
             if process.code is None:
                 process.send(signal.SIGKILL)

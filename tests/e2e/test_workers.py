@@ -388,7 +388,7 @@ def test_nobody_is_left_when_it_ends(svcmock: Svcmock, tmp_path: Path) -> None:
 
     process = svcmock.start("up", shop, "--workers", "2")
     process.said(r"serving ")
-    third = workers(Mock(svcmock, shop, {"pid": process.pid, "services": {}}))
+    third = workers(Mock(shop, {"pid": process.pid, "services": {}}))
     assert len(third) == 2
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait() == 0, process.output
