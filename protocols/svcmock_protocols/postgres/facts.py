@@ -1,17 +1,21 @@
-"""What a recorded server said of itself when a client logged in, so that the mock says the same.
+"""What is known of a recorded server: what it said of itself when a client logged in, and the types it has.
 
-Kept by the recorder beside the recordings, as one JSON object of parameters.
+Kept by the recorder beside the recordings, as one JSON object: parameters by their names, under `type 16385`
+what the type with this oid is. So the mock says the same, and knows in which formats values may be had.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from svcmock.capabilities import Folder
-from svcmock.protocol import Invalid
+from svcmock.protocol import Doc, Fact, Invalid
+from svcmock_protocols.postgres.types import BUILT_IN, Types
+from svcmock_protocols.postgres.types.declared import MAX_DECLARED, Declared
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "in_hot_standby": "off",
@@ -37,15 +41,40 @@ OF_THE_CLIENT: Final = frozenset(
 _UNNAMED: Final = frozenset({"user", "database", "options", "replication", "client_encoding"})
 
 
+_TYPE: Final = "type "
+
+
 class Facts(Struct, frozen=True):
     """What is known of the server. `digest` tells one from another."""
 
     parameters: tuple[tuple[str, str], ...] = ()
     digest: bytes = b""
+    types: Types = BUILT_IN
 
 
-def facts(folder: Folder) -> Facts:
-    """Those of the project's files; the first file counts. Raises Invalid."""
+def types_of(schema: object) -> Types:
+    """The types of a service, by the `schema` of its context."""
+    return schema.types if isinstance(schema, Facts) else BUILT_IN
+
+
+def type_fact(one: Declared) -> Fact:
+    """A type, as a recorder has it written down."""
+    doc: Doc = msgspec.to_builtins(one)
+    return Fact(f"{_TYPE}{one.oid}", doc)
+
+
+def facts(folder: Folder, declared: Iterable[Declared] = ()) -> Facts:
+    """Those of the project's first file of facts, and what the user has `declared`. Raises Invalid."""
+    found = _written(folder)
+    own = tuple(declared)
+    if not own:
+        return found
+    known = {**found.types.declared, **{one.oid: one for one in own}}
+    digest = blake2b(msgspec.json.encode(own), digest_size=16, key=found.digest).digest()
+    return Facts(found.parameters, digest, Types(known.values()))
+
+
+def _written(folder: Folder) -> Facts:
     for name in folder.beside(".facts"):
         data = folder.read(name)
         try:
@@ -55,8 +84,18 @@ def facts(folder: Folder) -> Facts:
         if not isinstance(found, dict):
             raise Invalid((), f"{name} is no JSON object")
         pairs = tuple((key, value) for key, value in found.items() if isinstance(value, str))
-        return Facts(pairs, blake2b(data, digest_size=16).digest())
+        types = [_declared(name, key, value) for key, value in found.items() if key.startswith(_TYPE)]
+        if len(types) > MAX_DECLARED:
+            raise Invalid((), f"{name} has more than {MAX_DECLARED} types")
+        return Facts(pairs, blake2b(data, digest_size=16).digest(), Types(types))
     return Facts()
+
+
+def _declared(file: str, key: str, value: Any) -> Declared:
+    try:
+        return msgspec.convert(value, Declared)
+    except msgspec.ValidationError as error:
+        raise Invalid((), f"{file}: `{key}` is no type: {error}") from None
 
 
 def parameters(known: object, startup: Mapping[str, str]) -> dict[str, str]:

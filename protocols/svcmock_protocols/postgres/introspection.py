@@ -1,18 +1,20 @@
-"""What drivers ask the server's catalog when they meet a type, answered for the types that every server has.
+"""What drivers ask the server's catalog when they meet a type, answered for the types that are known.
 
 asyncpg asks about each array type once a connection, in the words below, and turns JIT off meanwhile.
 postgres.js asks which types have arrays before it sends anything else, and ends when that fails. What was
-recorded with another driver has no answer to either. A recorded one wins; types of the database itself are not
-known here, so asyncpg's question about those is a miss.
+recorded with another driver has no answer to either. A recorded one wins. Types of the database itself are
+known if they are declared (`types.declared`); else asyncpg's question about them is a miss.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
 
-from svcmock_protocols.postgres import types
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Value
 from svcmock_protocols.postgres.sql import normalise
+from svcmock_protocols.postgres.types import BUILT_IN, Types
+from svcmock_protocols.postgres.types.arrays import Shaped, write
 from svcmock_protocols.postgres.types.catalog import ARRAYS
+from svcmock_protocols.postgres.types.declared import MAX_NESTED, Declared
 
 MAX_ASKED: Final = 1000
 """Types that are asked about at once."""
@@ -20,7 +22,13 @@ MAX_ASKED: Final = 1000
 MAX_FIXED: Final = 600
 """Characters of a question that is always the same, however it is laid out."""
 
+MAX_DIGITS: Final = 10
+"""Of an oid."""
+
 _OIDS: Final = 1028
+_BOX: Final = 603
+_KINDS: Final = {"enum": "e", "domain": "d", "composite": "c", "array": "b", "range": "r", "extension": "b"}
+"""As `pg_type.typtype` has them."""
 _TREE: Final = "WITH RECURSIVE typeinfo_tree( oid, ns, name, kind, basetype, elemtype, elemdelim,"
 _TREE_COLUMNS: Final = (
     Column("oid", 26),
@@ -60,7 +68,7 @@ def described(sql: str) -> Reply | None:
     return None if fixed is None else Reply((Result(fixed.columns),), types=())
 
 
-def answer(request: Request) -> Reply | None:
+def answer(request: Request, known: Types = BUILT_IN) -> Reply | None:
     """The answer to such a question, if it is one and the types are known."""
     fixed = _fixed(request.sql)
     if fixed is not None:
@@ -71,10 +79,14 @@ def answer(request: Request) -> Reply | None:
     if not isinstance(asked, str):
         return None
     named = asked.strip("{}").split(",", MAX_ASKED)
-    if not all(one.isdecimal() and types.known(int(one)) for one in named):
+    oids = [int(one) for one in named if one.isdecimal() and len(one) <= MAX_DIGITS]
+    if (
+        len(named) > MAX_ASKED
+        or len(oids) < len(named)
+        or not all(known.known(oid) or oid in known.declared for oid in oids)
+    ):
         return None
-    oids = [int(one) for one in named]
-    rows = tuple(_rows(oids))
+    rows = tuple(_rows(oids, known, set()))
     return Reply((Result(_TREE_COLUMNS, rows, f"SELECT {len(rows)}"),))
 
 
@@ -86,19 +98,41 @@ def _asks_for_types(sql: str) -> bool:
     return "typeinfo_tree" in sql[:100] and normalise(sql).startswith(_TREE)
 
 
-def _rows(oids: list[int]) -> Iterator[tuple[Value, ...]]:
+def _rows(oids: Iterable[int], known: Types, done: set[int], depth: int = 0) -> Iterator[tuple[Value, ...]]:
     """First what others are made of, as the question demands."""
-    elements = dict.fromkeys(ARRAYS[oid] for oid in oids if oid in ARRAYS)
-    for oid in elements:
-        yield _row(oid, 1)
     for oid in oids:
-        yield _row(oid, 0)
+        if oid not in done and depth <= MAX_NESTED:
+            done.add(oid)
+            one = _type(oid, known)
+            yield from _rows(one.made_of(), known, done, depth + 1)
+            yield _row(one, depth, known)
 
 
-def _row(oid: int, depth: int) -> tuple[Value, ...]:
-    element = ARRAYS.get(oid)
-    delimiter = None if element is None else ";" if types.name(element) == "box" else ","
-    name = None if element is None else types.name(element)
-    shown = None if element is None else str(element)
-    head = (str(oid), "pg_catalog", types.name(oid), "b", None, shown, delimiter)
-    return (*head, None, None, None, str(depth), None, name, None)
+def _type(oid: int, known: Types) -> Declared:
+    """What a type is, also one that every server has."""
+    own, element = known.declared.get(oid), ARRAYS.get(oid, 0)
+    if own is not None:
+        return own
+    kind: Literal["array", "extension"] = "array" if element else "extension"
+    return Declared(oid, known.name(oid) or "", kind, "pg_catalog", element)
+
+
+def _row(one: Declared, depth: int, known: Types) -> tuple[Value, ...]:
+    made_of = one.made_of()
+    fields: tuple[str | None, str | None] = (None, None)
+    of: dict[str, int] = {}
+    if one.kind == "composite":
+        names = Shaped([name for name, _ in one.fields], (len(made_of),), (1,))
+        fields = (f"{{{','.join(map(str, made_of))}}}", write(names, ","))
+    elif made_of:
+        of[one.kind] = made_of[0]
+    base, element, bounds = (of.get(kind) for kind in ("domain", "array", "range"))
+    delimiter = None if element is None else ";" if element == _BOX else ","
+    kind = _KINDS[one.kind]
+    made = (_shown(base), _shown(element), delimiter, _shown(bounds), *fields)
+    named = [None if oid is None else known.name(oid) for oid in (base, element, bounds)]
+    return (str(one.oid), one.schema, one.name, kind, *made, str(depth), *named)
+
+
+def _shown(oid: int | None) -> str | None:
+    return None if oid is None else str(oid)

@@ -17,6 +17,7 @@ from svcmock_protocols.postgres import codec
 from svcmock_protocols.postgres.cells import data_rows, read
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Said, failed, said
 from svcmock_protocols.postgres.sql import parameters, statements
+from svcmock_protocols.postgres.types import BUILT_IN, Types
 
 MAX_NAMED: Final = 10_000
 """Prepared statements, and portals, of a connection."""
@@ -54,26 +55,31 @@ class Statement(Struct):
         )
 
     def untold(self, bound: codec.Bind) -> bool:
-        """Whether binary values come whose types nobody has said, as nobody has asked for them yet.
+        """Whether values come whose types nobody has said, as nobody has asked for them yet.
 
-        asyncpg, if it keeps no statements, prepares one again right before it binds it, and goes by what it was
-        told before.
+        psycopg leaves those of strings and lists to the server. asyncpg, if it keeps no statements, prepares
+        one again right before it binds it, and goes by what it was told before: its values are binary.
         """
         types = self.types_for(len(bound.values))
         return not self.asked and any(
-            not oid and codec.form_of(bound.formats, number) for number, oid in enumerate(types)
+            not oid and value is not None for oid, value in zip(types, bound.values, strict=True)
         )
 
-    def request(self, bound: codec.Bind) -> Request:
+    def request(self, bound: codec.Bind, known: Types = BUILT_IN) -> Request:
         """That it is run with these values."""
         binary = [codec.form_of(bound.formats, number) for number in range(len(bound.values))]
-        known = zip(self.types_for(len(binary)), binary, strict=True)
-        types = tuple([oid or (TEXT if form else 0) for oid, form in known])
+        told = zip(self.types_for(len(binary)), binary, strict=True)
+        types = tuple([oid or (TEXT if form else 0) for oid, form in told])
         params = [
-            read(value, oid, binary=form, exact=False)
+            read(value, oid, binary=form, exact=False, known=known)
             for value, oid, form in zip(bound.values, types, binary, strict=True)
         ]
         return Request(self.sql, tuple(params), types)
+
+    def as_given(self, request: Request) -> Request | None:
+        """The request as it was recorded where nothing but its client's own types was known, if it differs."""
+        types = (*self.types, *(0 for _ in request.types))[: len(request.types)]
+        return None if types == request.types else replace(request, types=types)
 
     def described(self) -> tuple[int, ...]:
         """The types of its parameters."""
@@ -94,11 +100,16 @@ class Statement(Struct):
 
 
 class Portal(Struct):
-    """A statement with its parameters. `begun`: some of it was sent; `done`: all was, and it took effect."""
+    """A statement with its parameters. `given`: the same without types that were only told of, if any were.
+
+    `begun`: some of it was sent; `done`: all was, and it took effect.
+    """
 
     request: Request
     wanted: tuple[bool, ...]
     reply: Reply | None = None
+    given: Request | None = None
+    types: Types = BUILT_IN
     at: int = 0
     begun: bool = False
     suspended: bool = False
@@ -133,7 +144,7 @@ class Portal(Struct):
             return (copied(result) if first else b""), False
         left = len(result.rows) - self.at
         self.sent = min(limit, left) if limit else left
-        rows = data_rows(result, self.wanted, self.at, self.at + self.sent)
+        rows = data_rows(result, self.wanted, self.at, self.at + self.sent, self.types)
         self.at += self.sent
         # a server that has found as many as are wanted does not know yet whether there are more
         more = bool(limit) and self.sent == limit
@@ -184,10 +195,10 @@ def copied(result: Result) -> bytes:
     return b"".join([head, *pieces, codec.frame(b"c")])
 
 
-def in_text(result: Result) -> bytes:
+def in_text(result: Result, known: Types = BUILT_IN) -> bytes:
     """All of a result as the simple protocol has it, but its tag. Raises Unfit."""
     if result.columns is not None:
-        return codec.row_description(result.columns) + data_rows(result, (), 0, len(result.rows))
+        return codec.row_description(result.columns) + data_rows(result, (), 0, len(result.rows), known)
     return b"" if result.copy is None else copied(result)
 
 

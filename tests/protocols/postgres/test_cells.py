@@ -4,6 +4,8 @@ import pytest
 
 from svcmock_protocols.postgres.cells import Unfit, data_rows, read, written
 from svcmock_protocols.postgres.messages import Column, Raw, Result
+from svcmock_protocols.postgres.types import Types
+from svcmock_protocols.postgres.types.declared import Declared
 from tests.protocols.postgres import wire
 
 ENUM = 16421
@@ -69,3 +71,14 @@ def test_rows_in_the_formats_that_are_wanted():
     assert data_rows(result, (True, False), 0, 1) == wire.row(b"\0\0\0\1", b"Ann")
     with pytest.raises(Unfit, match='column "id" is no int4'):
         data_rows(Result((Column("id", 23),), (("x",),)), (True,), 0, 1)
+
+
+def test_types_of_the_database_are_converted_once_they_are_declared():
+    known = Types([Declared(ENUM, "mood", "enum")])
+    assert read(b"happy", ENUM, binary=True, known=known) == "happy"
+    assert written("happy", ENUM, binary=True, known=known) == b"happy"
+    assert written(Raw(b"happy"), ENUM, binary=False, known=known) == b"happy"
+    result = Result((Column("m", ENUM),), (("happy",),))
+    assert data_rows(result, (True,), 0, 1, known) == wire.row(b"happy")
+    with pytest.raises(Unfit, match="options: types"):
+        data_rows(result, (True,), 0, 1)

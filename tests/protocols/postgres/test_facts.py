@@ -1,9 +1,11 @@
 """What the mock says of itself when a client logs in."""
 
+import msgspec
 import pytest
 
 from svcmock.protocol import Invalid
-from svcmock_protocols.postgres.facts import DEFAULTS, Facts, facts, parameters
+from svcmock_protocols.postgres.facts import DEFAULTS, Facts, facts, parameters, type_fact, types_of
+from svcmock_protocols.postgres.types.declared import Declared
 
 
 class Beside:
@@ -55,3 +57,28 @@ def test_options_of_the_startup():
 def test_a_file_that_is_none_is_told(data):
     with pytest.raises(Invalid, match="server is no JSON"):
         facts(Beside(server=data))
+
+
+MOOD = Declared(16400, "mood", "enum")
+PLACE = Declared(16401, "place", "composite", "shop", fields=(("b", "text"), ("a", 16400)))
+
+
+def test_types_are_kept_as_they_were_learned():
+    kept = {fact.name: fact.value for fact in (type_fact(MOOD), type_fact(PLACE))}
+    found = facts(Beside(server=msgspec.json.encode(kept, order="sorted")))
+    assert types_of(found).declared == {16400: MOOD, 16401: PLACE}
+    assert types_of(None).declared == {}
+
+
+def test_what_the_user_declares_counts_more():
+    written = Beside(server=msgspec.json.encode({"type 16400": type_fact(MOOD).value}))
+    own = Declared(16400, "mood", "domain", of="text")
+    found = facts(written, (own, PLACE))
+    assert types_of(found).declared == {16400: own, 16401: PLACE}
+    assert len({facts(written).digest, found.digest, facts(Beside(), (own, PLACE)).digest}) == 3
+
+
+@pytest.mark.parametrize("one", ["3", '{"oid": 1}', '{"oid": -1, "name": "a", "kind": "enum"}'])
+def test_a_type_that_is_none_is_told(one):
+    with pytest.raises(Invalid, match="`type 16400` is no type"):
+        facts(Beside(server=b'{"type 16400": %b}' % one.encode()))

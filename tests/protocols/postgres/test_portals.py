@@ -15,17 +15,21 @@ def portal(result: Result = ROWS) -> Portal:
     return Portal(Request("SELECT id FROM t"), (), Reply((result,)))
 
 
-def test_types_of_values_that_come_in_binary():
+def test_types_that_nobody_has_said():
     """Nobody has said them: they are what the statement's description said, or would have said."""
     binary, text = Bind("", "", (True,), (b"\0\0\0\7", None), ()), Bind("", "", (), (b"7", None), ())
     one = Statement("SELECT $1, $2", ())
     assert one.untold(binary)
-    assert not one.untold(text)
+    assert one.untold(text)
+    assert not one.untold(Bind("", "", (), (None, None), ()))
     assert not Statement("SELECT $1, $2", (23, 23)).untold(binary)
     one.asked, one.told = True, Reply((ROWS,), types=(23, 0))
     assert not one.untold(binary)
     assert one.request(binary) == Request("SELECT $1, $2", ("7", None), (23, 25))
-    assert one.request(text) == Request("SELECT $1, $2", ("7", None), (23, 0))
+    typed = Request("SELECT $1, $2", ("7", None), (23, 0))
+    assert one.request(text) == typed
+    assert one.as_given(typed) == Request("SELECT $1, $2", ("7", None), (0, 0))
+    assert Statement("SELECT $1, $2", (23, 0)).as_given(typed) is None
 
 
 def test_all_rows_at_once():

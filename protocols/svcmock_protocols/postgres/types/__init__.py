@@ -4,13 +4,13 @@ Text is the server's own output with DateStyle ISO, IntervalStyle postgres, Time
 extra_float_digits 1, the C locale's money. So a row is kept once, readable, and is sent in whatever format
 a client asks for.
 
-What has no codec is refused (`Unknown`), never guessed: types that a database made itself, `regclass` and its
-like, whose names are in the server's catalog, and the binary form of anonymous records, whose text names
-no types. `known` tells which types go both ways without loss.
+What has no codec is refused (`Unknown`), never guessed: types that a database made itself and nobody has
+declared, `regclass` and its like, whose names are in the server's catalog, and the binary form of anonymous
+records, whose text names no types. `known` tells which types go both ways without loss.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from svcmock.protocol import ProtocolError
 from svcmock_protocols.postgres.types import (
@@ -29,6 +29,7 @@ from svcmock_protocols.postgres.types import (
     strings,
 )
 from svcmock_protocols.postgres.types.codec import Codec, Unknown
+from svcmock_protocols.postgres.types.declared import FIRST_OWN, Declared, codecs
 
 _BOX = 603
 _RANGES = {
@@ -110,22 +111,64 @@ def _all() -> dict[int, Codec]:
 
 
 _BOTH_WAYS = _all()
-_RECORD, _RECORD_ARRAY = records.record_codecs(_BOTH_WAYS.get)
-_CODECS = {**_BOTH_WAYS, records.RECORD: _RECORD, records.RECORD_ARRAY: _RECORD_ARRAY}
 
 _UNFIT = (ValueError, struct.error, ArithmeticError, IndexError)
 """What a codec raises for something that is no value of its type."""
 _SHOWN = 40
 
 
-def known(oid: int) -> bool:
-    """Whether values of this type are converted between text and binary in both directions, without loss."""
-    return oid in _BOTH_WAYS
+class Types:
+    """The types that every server has, and those that a database made itself, as far as they are `declared`."""
 
+    def __init__(self, declared: Iterable[Declared] = ()) -> None:
+        self.declared: Mapping[int, Declared] = {one.oid: one for one in declared if one.oid >= FIRST_OWN}
+        own = codecs(self.declared, _BOTH_WAYS)
+        self._both_ways = {**_BOTH_WAYS, **own}
+        record, array = records.record_codecs(self._both_ways.get)
+        self._codecs = {**self._both_ways, records.RECORD: record, records.RECORD_ARRAY: array}
 
-def name(oid: int) -> str | None:
-    """The type's name in `pg_type`: `int4`, `_int4` for its array. None for a type that is not built in."""
-    return catalog.name(oid)
+    def known(self, oid: int) -> bool:
+        """Whether values of this type are converted from text to binary and back, without loss."""
+        return oid in self._both_ways
+
+    def name(self, oid: int) -> str | None:
+        """The type's name in `pg_type`: `int4`, `_int4` for its array. None for a type that is not known."""
+        own = self.declared.get(oid)
+        return catalog.name(oid) if own is None else own.name
+
+    def to_text(self, oid: int, data: bytes) -> str:
+        """The text of a value that came in binary. Raises Unknown; ProtocolError for what is no value."""
+        codec = self._codecs.get(oid)
+        if codec is None:
+            raise Unknown(oid)
+        try:
+            return codec.to_text(data)
+        except _UNFIT as error:
+            raise ProtocolError(f"{len(data)} bytes are no {self.name(oid)}: {error}") from error
+
+    def to_binary(self, oid: int, text: str) -> bytes:
+        """The binary form of a value. Raises Unknown; ProtocolError for a text that is no value of the type."""
+        codec = self._codecs.get(oid)
+        if codec is None:
+            raise Unknown(oid)
+        try:
+            return codec.to_binary(text)
+        except _UNFIT as error:
+            shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+            raise ProtocolError(f"{shown!r} is no {self.name(oid)}: {error}") from error
+
+    def canonical(self, oid: int, text: str) -> str:
+        """One text for all that PostgreSQL takes for equal; numbers are compared over all numeric types.
+
+        A text that is no value of the type, or of a type without a codec, stands for itself.
+        """
+        codec = self._codecs.get(oid)
+        if codec is None:
+            return text
+        try:
+            return codec.canonical(text)
+        except (*_UNFIT, ProtocolError):
+            return text
 
 
 def oid(name: str) -> int | None:
@@ -133,38 +176,7 @@ def oid(name: str) -> int | None:
     return catalog.oid(name)
 
 
-def to_text(oid: int, data: bytes) -> str:
-    """The text of a value that came in binary. Raises Unknown, or ProtocolError for bytes that are no value."""
-    codec = _CODECS.get(oid)
-    if codec is None:
-        raise Unknown(oid)
-    try:
-        return codec.to_text(data)
-    except _UNFIT as error:
-        raise ProtocolError(f"{len(data)} bytes are no {name(oid)}: {error}") from error
-
-
-def to_binary(oid: int, text: str) -> bytes:
-    """The binary form of a value. Raises Unknown, or ProtocolError for a text that is no value of the type."""
-    codec = _CODECS.get(oid)
-    if codec is None:
-        raise Unknown(oid)
-    try:
-        return codec.to_binary(text)
-    except _UNFIT as error:
-        shown = text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
-        raise ProtocolError(f"{shown!r} is no {name(oid)}: {error}") from error
-
-
-def canonical(oid: int, text: str) -> str:
-    """One text for all that PostgreSQL takes for equal; numbers are compared over all numeric types.
-
-    A text that is no value of the type, or of a type without a codec, stands for itself.
-    """
-    codec = _CODECS.get(oid)
-    if codec is None:
-        return text
-    try:
-        return codec.canonical(text)
-    except _UNFIT:
-        return text
+BUILT_IN = Types()
+"""Where nothing is declared."""
+known, name = BUILT_IN.known, BUILT_IN.name
+to_text, to_binary, canonical = BUILT_IN.to_text, BUILT_IN.to_binary, BUILT_IN.canonical

@@ -36,11 +36,11 @@ class Shaped(Struct, frozen=True):
     bounds: Sequence[int]
 
 
-def array(element: Codec, oid: int, delimiter: str = ",") -> Codec:
-    """The codec of arrays of what `element` is the codec of."""
+def array(element: Codec, oid: int, delimiter: str = ",", base: int = 0) -> Codec:
+    """The codec of arrays of what `element` is the codec of. `base`: what else clients call its type."""
 
     def to_text(data: bytes) -> str:
-        return write(read_binary(data, oid, element.to_text), delimiter)
+        return write(read_binary(data, oid, element.to_text, base), delimiter)
 
     def to_binary(text: str) -> bytes:
         return _binary(read(text, delimiter), oid, element)
@@ -66,10 +66,10 @@ def vector(element: Codec, oid: int) -> Codec:
     return codec(to_text, to_binary)
 
 
-def read_binary(data: bytes, oid: int, to_text: Callable[[bytes], str]) -> Shaped:
+def read_binary(data: bytes, oid: int, to_text: Callable[[bytes], str], base: int = 0) -> Shaped:
     """The elements as text. ValueError for bytes that are no array of this type."""
     dimensions, _, element_oid = _HEAD.unpack_from(data)
-    if element_oid != oid or not 0 <= dimensions <= MAX_DIMENSIONS:
+    if element_oid not in (oid, base or oid) or not 0 <= dimensions <= MAX_DIMENSIONS:
         raise ValueError(f"{dimensions} dimensions of type {element_oid}")
     shape = struct.unpack_from(f">{2 * dimensions}i", data, _HEAD.size)
     sizes, bounds = shape[::2], shape[1::2]
