@@ -76,7 +76,7 @@ def miss_bytes(options: TapeOptions) -> bytes:
     return data
 
 
-class TapeRequest(Struct, frozen=True):
+class TapeRequest(Struct, frozen=True, gc=False):
     """A client's run. `tape` is the recorded connection's name, `run` counts from 1.
 
     `said` is empty where the server speaks unasked. `ends`: the server answered only when the client had ended
@@ -94,7 +94,7 @@ class TapeRequest(Struct, frozen=True):
     cut: bool = False
 
 
-class TapeReply(Struct, frozen=True):
+class TapeReply(Struct, frozen=True, gc=False):
     """The server's run, `after` so many seconds. `lost`: it is none, the client left every tape."""
 
     said: bytes = b""

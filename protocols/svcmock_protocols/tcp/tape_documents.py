@@ -31,7 +31,7 @@ _SHOWN_MAX: Final = 4096
 """Bytes of a run that are shown as a field; of a longer one, its beginning."""
 
 
-class TapeRequestDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class TapeRequestDoc(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """`request: {tape: ...}`."""
 
     of: str
@@ -42,7 +42,7 @@ class TapeRequestDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     mask: tuple[tuple[int, int] | str, ...] = ()
 
 
-class TapeReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class TapeReplyDoc(Struct, frozen=True, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """`respond: {tape: ...}`."""
 
     after: Any = None

@@ -28,7 +28,7 @@ MAX_BRANCHES: Final = 64
 """Histories of one tape, where several answers to one run take turns."""
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """One recorded run and its answer. `source`: the file; a tape's runs stand in one file."""
 
     source: str
@@ -73,7 +73,7 @@ class Edge:
         self.request = step.request
         self.pattern = pattern
         first = pattern.segments[0] if pattern.segments else b""
-        self.head = first[:HEAD] if isinstance(first, bytes) else b""
+        self.head = first if isinstance(first, bytes) else b""
         """What it begins with in any case."""
         self.after = step.reply.after
         """Seconds after which the server speaks on unasked."""
@@ -85,28 +85,57 @@ class Edge:
         return self.outcomes.get((reply.said, reply.then)) or next(iter(self.outcomes.values()))
 
 
-HEAD: Final = 16
-"""Bytes of what a client says by which most edges of a node are ruled out at once."""
-
-
 class Crowd:
-    """Edges of which a client follows one, perhaps thousands: its first bytes rule most of them out."""
+    """Edges of which a client follows one, perhaps thousands: what it says first rules most of them out."""
 
     def __init__(self, edges: Iterable[Edge]) -> None:
         self.edges = list(edges)
-        self._places: dict[bytes, list[int]] = {}
+        places: dict[bytes, list[int]] = {}
         for place, edge in enumerate(self.edges):
-            self._places.setdefault(edge.head, []).append(place)
-        self._heads = sorted(self._places)
+            places.setdefault(edge.head, []).append(place)
+        self._heads = sorted(places)
+        self._places = [places[head] for head in self._heads]
+        self._within: list[int] = []
+        """For each head, the longest other one that it begins with; -1 for none."""
+        around: list[int] = []
+        for at, head in enumerate(self._heads):
+            while around and not head.startswith(self._heads[around[-1]]):
+                around.pop()
+            self._within.append(around[-1] if around else -1)
+            around.append(at)
 
     def fitting(self, first: bytes) -> list[Edge]:
         """Those that may begin so, in their order: what begins with all of it, and what it begins with."""
-        found = [place for size in range(len(first)) for place in self._places.get(first[:size], ())]
         at = bisect_left(self._heads, first)
-        while at < len(self._heads) and self._heads[at].startswith(first):
-            found += self._places[self._heads[at]]
-            at += 1
+        found = self._begun_by(first, at)
+        # all that it begins with are begun by what stands before it, too
+        at -= 1
+        while at >= 0:
+            if first.startswith(self._heads[at]):
+                found += self._places[at]
+            at = self._within[at]
         return [self.edges[place] for place in sorted(found)]
+
+    def nearest(self, first: bytes) -> Edge | None:
+        """The first of those that have most of it in common."""
+        at = bisect_left(self._heads, first)
+        common = max((_common(head, first) for head in self._heads[max(0, at - 1) : at + 1]), default=0)
+        found = self._begun_by(first[:common], bisect_left(self._heads, first[:common]))
+        return self.edges[min(found)] if found else None
+
+    def _begun_by(self, first: bytes, at: int) -> list[int]:
+        """The places of all that begins so, from the head at `at` on."""
+        found: list[int] = []
+        while at < len(self._heads) and self._heads[at].startswith(first):
+            found += self._places[at]
+            at += 1
+        return found
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    differing = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))
 
 
 def _key(node: bytes, said: bytes) -> bytes:

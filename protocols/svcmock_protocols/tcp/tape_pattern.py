@@ -28,7 +28,7 @@ _TOKEN: Final = re.compile(rb"svcmock-[a-z2-7]{24}")
 Token: TypeAlias = Callable[[bytes], bytes]
 
 
-class Hole(Struct, frozen=True):
+class Hole(Struct, frozen=True, gc=False):
     """`was` is what was recorded there, `at` where. `until` is empty where only as many bytes may come.
 
     With a `pattern`, what comes must match it between `before` and `behind`. `secret`: it must be the
@@ -56,7 +56,7 @@ Segment: TypeAlias = bytes | Hole
 Mask: TypeAlias = tuple[int, int] | str
 
 
-class Pattern(Struct, frozen=True):
+class Pattern(Struct, frozen=True, gc=False):
     """A run as a sequence of segments. `least[i]`: bytes that segments from the i-th on need at least."""
 
     segments: tuple[Segment, ...]
@@ -129,7 +129,7 @@ def _sealed(segments: Sequence[Segment]) -> Pattern:
     return Pattern(tuple(segments), tuple(reversed(least)), digest.digest())
 
 
-class Filled(Struct, frozen=True):
+class Filled(Struct, frozen=True, gc=False):
     """What stood in a hole, and what was recorded there."""
 
     hole: Hole

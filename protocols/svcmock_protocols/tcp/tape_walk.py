@@ -14,9 +14,11 @@ from typing import Final
 from msgspec import Struct
 
 from svcmock_protocols.tcp.tape import MAX_RUN, TapeReply
-from svcmock_protocols.tcp.tape_library import HEAD, Crowd, Edge, Library, Node
+from svcmock_protocols.tcp.tape_library import Crowd, Edge, Library, Node
 from svcmock_protocols.tcp.tape_pattern import MAX_HOLE, MAX_HOLES, Filled, Progress, Token
 
+FIRST: Final = 4096
+"""Bytes at the beginning of a run by which it is looked for."""
 MAX_TOLD: Final = MAX_RUN + MAX_HOLES * MAX_HOLE
 """Bytes of a run that are told of it: as many as one on a tape can have."""
 
@@ -204,7 +206,7 @@ class Walk:
         if not coming:
             return
         start = self._at - self._base
-        first = bytes(self._stream[start : start + HEAD])
+        first = bytes(self._stream[start : start + FIRST])
         found = [_Place(edge, self._begin, self._token, early=early) for edge, early in _worth(coming, first)]
         fresh = [place for place in found if not place.early]
         self._places = fresh + self._places + found[len(fresh) :]
@@ -215,9 +217,12 @@ class Walk:
 
 
 def _worth(coming: list[tuple[Crowd, bool]], first: bytes) -> list[tuple[Edge, bool]]:
-    """The edges that the first bytes of a run do not rule out, and where these end early, what goes further."""
-    fitting = [(edge, early) for crowd, early in coming for edge in crowd.fitting(first)]
-    reach = max((min(len(edge.head), len(first)) for edge, _ in fitting), default=0)
-    if reach == len(first):
-        return fitting
-    return [(edge, early) for crowd, early in coming for edge in crowd.fitting(first[:reach])]
+    """The edges that the first bytes of a run do not rule out; where all end early, what went furthest, too."""
+    found: list[tuple[Edge, bool]] = []
+    for crowd, early in coming:
+        fitting = crowd.fitting(first)
+        found += [(edge, early) for edge in fitting]
+        if all(len(edge.head) < len(first) for edge in fitting):
+            nearest = crowd.nearest(first)
+            found += [(nearest, early)] if nearest is not None and nearest not in fitting else []
+    return found

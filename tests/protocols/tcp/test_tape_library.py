@@ -1,9 +1,11 @@
 """The tree of all tapes: what is the same is one, keys tell histories apart, and where a client may go on."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svcmock_protocols.tcp.tape import TapeReply, TapeRequest
-from svcmock_protocols.tcp.tape_library import HEAD, Library
+from svcmock_protocols.tcp.tape_library import Library
 from tests.protocols.tcp.tape_cases import Step, library, step, steps, token
 
 ANN = [(b"LOGIN ann\n", b"OK\n"), (b"GET a\n", b"1\n")]
@@ -137,4 +139,32 @@ def test_the_first_bytes_rule_edges_out(first: bytes, fitting: list[bytes]) -> N
         (b"\1any", b"", {"mask": ((0, 4),)}),
     ]
     tapes = library(**{f"t{number}": [run] for number, run in enumerate(runs)})
-    assert [edge.request.said for edge in tapes.root.crowd.fitting(first[:HEAD])] == fitting
+    assert [edge.request.said for edge in tapes.root.crowd.fitting(first)] == fitting
+
+
+@pytest.mark.parametrize(
+    ("first", "nearest"),
+    [
+        (b"GET /ax", b"GET /abc"),
+        (b"GET /b", b"GET /bcd"),
+        (b"GET", b"GET /abc"),
+        (b"X", b"PUT"),
+        (b"PUT /", b"PUT"),
+    ],
+)
+def test_what_is_on_no_tape_went_furthest_on_one(first: bytes, nearest: bytes) -> None:
+    runs = (b"PUT", b"GET /abc", b"GET /abd", b"GET /bcd")
+    edge = library(**{f"t{number}": [(said, b"")] for number, said in enumerate(runs)}).root.crowd.nearest(
+        first
+    )
+    assert edge is not None
+    assert edge.request.said == nearest
+    assert library().root.crowd.nearest(first) is None
+
+
+@given(st.lists(st.binary(max_size=5).map(lambda data: bytes(byte % 2 + 97 for byte in data)), max_size=12))
+def test_of_a_crowd_exactly_those_fit_that_may(runs: list[bytes]) -> None:
+    crowd = library(**{f"t{n}": [(said, b"")] for n, said in enumerate(runs) if said}).root.crowd
+    for first in (*runs, *(said + b"a" for said in runs), b"ab", b""):
+        fitting = [edge for edge in crowd.edges if edge.head.startswith(first) or first.startswith(edge.head)]
+        assert crowd.fitting(first) == fitting

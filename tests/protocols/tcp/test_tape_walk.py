@@ -201,9 +201,15 @@ def test_several_answers_lead_to_different_places() -> None:
 
 
 def test_thousands_of_tapes_cost_little_each() -> None:
-    tapes = library(**{f"t{n}": [(b"GET %d\n" % n, b"%d\n" % n)] for n in range(3000)})
-    assert go(tapes, [b"GET 2999\n"]) == [("t2999", 1, b"GET 2999\n", b"2999\n")]
-    assert go(tapes, [b"GET x\n"]) == [("strayed", b"GET x")]
+    begin = b"GET /what/all/of/them/begin/with/"
+    tapes = library(**{f"t{n}": [(begin + b"%d\n" % n, b"%d\n" % n)] for n in range(3000)})
+    assert go(tapes, [begin + b"2999\n"]) == [("t2999", 1, begin + b"2999\n", b"2999\n")]
+    assert go(tapes, [begin + b"x\n"]) == [("strayed", begin + b"x")]
+    for said in (b"2999\n", b"x\n", b"12\nmore"):
+        walk = Walk(tapes, token)
+        walk.hear(begin + said)
+        walk.step()
+        assert len(walk._places) <= 1
 
 
 _RUN = st.binary(min_size=1, max_size=4).map(lambda data: bytes(byte % 3 + 97 for byte in data))
