@@ -1,7 +1,8 @@
 """What is known of the real server: what it says of itself in its answer to HELLO.
 
 A recorder keeps that beside the recordings, and a session answers HELLO with it, so that a client which looks
-at the version sees the one that it was recorded with.
+at the version sees the one that it was recorded with. It also notes that some client had the server track what
+it reads, so that a service whose clients do not need that has no cost of it.
 """
 
 import hashlib
@@ -21,16 +22,19 @@ VERSION: Final = "7.4.0"
 """What a server is that nobody recorded."""
 TEXT_MAX: Final = 100
 """Characters of what a server says of itself."""
+TRACKING: Final = Fact("redis.tracking", True)
+"""A client asked for it, and the server agreed."""
 _KEPT: Final = ("server", "version", "mode", "role")
 
 
 class Facts(Struct, frozen=True):
-    """The server's name, version, mode and role. `digest` tells one from another."""
+    """The server's name, version, mode and role; whether it tracked keys. `digest` tells one from another."""
 
     server: str = "redis"
     version: str = VERSION
     mode: str = "standalone"
     role: str = "master"
+    tracking: bool = False
     digest: bytes = b""
 
 
@@ -64,12 +68,14 @@ def facts(folder: Folder) -> Facts:
             said = json.loads(data)
         except (ValueError, RecursionError):
             raise Invalid((), f"{name} is no JSON: remove it, or record again") from None
-        known = said.get(NAME) if isinstance(said, dict) else None
-        if isinstance(known, dict):
-            made = _made(known, hashlib.sha256(data).digest())
+        if isinstance(said, dict):
+            made = _made(said, hashlib.sha256(data).digest())
     return made
 
 
-def _made(known: Mapping[str, Doc], digest: bytes) -> Facts:
+def _made(said: Mapping[str, Doc], digest: bytes) -> Facts:
+    known = said.get(NAME)
+    known = known if isinstance(known, dict) else {}
     told = {name: known[name] for name in _KEPT if isinstance(known.get(name), str)}
-    return Facts(**told, digest=digest)
+    tracking = said.get(TRACKING.name) is True
+    return Facts(**told, tracking=tracking, digest=digest) if told or tracking else Facts()

@@ -41,6 +41,7 @@ from svcmock_protocols.redis.messages import (
 )
 from svcmock_protocols.redis.shapes import SHAPED, fit, fit_all
 from svcmock_protocols.redis.shared import Shared
+from svcmock_protocols.redis.tracking import Told, Tracking
 
 _ID: Final = 1
 """The id of every Ask for a command: there is one at a time, and equal sessions must do equal things."""
@@ -82,7 +83,7 @@ class _Planned(Struct):
     paused: bool = False
 
 
-class _Told(Struct):
+class _Telling(Struct):
     """A PUBLISH that nobody recorded: how many tellings are not reported yet, and how many were told."""
 
     left: int
@@ -101,13 +102,15 @@ class RedisSession:
         self._subscriptions = pubsub.Subscriptions(self._shared, context.pace)
         self._topology = Topology(options.announce, options.nodes)
         self._model = self._modelled() if options.model else None
+        tracks = facts.tracking or options.model
+        self._tracking = Tracking(self._shared, self._client.number) if tracks else None
         self._queue: list[Args] | None = None
         """The commands of a transaction, between MULTI and EXEC,"""
         self._queue_size = 0
         """and their bytes."""
         self._max_command = options.max_command
         self._aborted = False
-        self._owed: Request | _Planned | _Told | None = None
+        self._owed: Request | _Planned | _Telling | None = None
         """What there is no answer to yet."""
         self._draining = False
         self._ended = False
@@ -120,7 +123,7 @@ class RedisSession:
         client = self._client
         if self._owed is not None or self._queue is not None or not self._reader.empty:
             return None
-        if client.quiet or client.skip or self._subscriptions.count or self._model is not None:
+        if client.quiet or client.skip or self._subscriptions.count or self._tracking is not None:
             return None
         gone = self._over or self._draining or self._ended
         return None if gone or len(client.name) > NAME_MAX else (client.version, client.db, client.name)
@@ -164,12 +167,16 @@ class RedisSession:
         return self._read(self._go_on(self._owed, None)) if isinstance(self._owed, _Planned) else ()
 
     def published(self, topic: Hashable, message: Any) -> Outs:
-        return () if self._over else self._subscriptions.published(topic, message)
+        if self._over:
+            return ()
+        if self._tracking is not None and isinstance(message, Told):
+            return self._tracking.published(message, self._client.version)
+        return self._subscriptions.published(topic, message)
 
     def heard(self, publish: Publish, times: int) -> Outs:  # noqa: ARG002  all tellings of a PUBLISH count alike
         """All are told: how many they are is the answer, where none was recorded."""
         owed = self._owed
-        if not isinstance(owed, _Told):
+        if not isinstance(owed, _Telling):
             return ()
         owed.left, owed.told = owed.left - 1, owed.told + times
         if owed.left:
@@ -179,7 +186,7 @@ class RedisSession:
 
     def closed(self) -> None:
         """The connection is gone."""
-        self._subscriptions.leave_all()
+        self._leave_all()
         if self._model is not None:
             self._model.close()
 
@@ -259,15 +266,23 @@ class RedisSession:
             # a route may say what the server is; the version counts all the same
             local.hello(args, self._client)
             self._subscriptions.version = self._client.version
-        if reply.wire and args[0] not in SHAPED and not self._topology.given:
+        if reply.wire and args[0] not in SHAPED and not self._topology.given and self._tracking is None:
             return [] if self._mute() else [Send(reply.wire)]
         value = self._topology.led(args, reply.value)
-        return self._say(fit(value, args, self._client.version))
+        return self._finish(args, value)
+
+    def _finish(self, args: Args, value: Value) -> list[Out]:
+        """This answers a command."""
+        outs = self._say(fit(value, args, self._client.version))
+        return outs if self._tracking is None else [*outs, *self._tracking.after(args, value)]
 
     def _by_itself(self, args: Args) -> list[Out]:
         """No route answers what the mock can answer."""
         if args[0] == b"PING" and self._subscriptions.count and self._client.version == 2:
             return self._say(Array((b"pong", args[1] if len(args) > 1 else b"")))
+        told = None if self._tracking is None else self._tracking.command(args)
+        if told is not None:
+            return [*self._say(told[0]), *told[1]]
         value = local.answer(args, self._client)
         self._subscriptions.version = self._client.version
         if value is not None:
@@ -329,7 +344,7 @@ class RedisSession:
 
     def _reset(self) -> list[Out]:
         """Everything is as it was when the client connected."""
-        outs = self._subscriptions.leave_all()
+        outs = self._leave_all()
         client = self._client
         client.version, client.db, client.name = 2, 0, b""
         client.quiet = client.skip = False
@@ -399,6 +414,9 @@ class RedisSession:
                 self._select(args)
             elif pubsub.is_publishing(args):
                 outs += pubsub.publishes(args, self._shared)
+        if self._tracking is not None and isinstance(value, Array):
+            for args, one in zip(commands, value.items, strict=False):
+                said += self._tracking.after(args, one)
         return [*outs, *said]
 
     # --- publishing ---
@@ -407,7 +425,7 @@ class RedisSession:
         outs = pubsub.publishes(args, self._shared)
         if reply is not None:
             return [*outs, *self._say(reply.value)]
-        self._owed = _Told(len(outs))
+        self._owed = _Telling(len(outs))
         return list(outs)
 
     # --- the model ---
@@ -444,10 +462,15 @@ class RedisSession:
             return self._ask(request)
         if request.kind == "transaction":
             return self._executed(request.commands, Reply(value))
-        return self._say(fit(value, request.args, self._client.version))
+        return self._finish(request.args, value)
 
     def _close(self) -> list[Out]:
         self._over = True
         self._reader.clear()
         self._owed = self._queue = None
-        return [*self._subscriptions.leave_all(), Close("flush")]
+        return [*self._leave_all(), Close("flush")]
+
+    def _leave_all(self) -> list[Out]:
+        """Hear of nothing any more."""
+        tracked = [] if self._tracking is None else self._tracking.leave()
+        return [*self._subscriptions.leave_all(), *tracked]

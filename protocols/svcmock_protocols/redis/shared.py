@@ -3,7 +3,8 @@
 Sessions have one of these and taps another. What grows with what clients send has a limit.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Collection
 from typing import Any, Final
 
 from svcmock_protocols.redis.glob import matches, work
@@ -22,7 +23,8 @@ class Shared:
     def __init__(self) -> None:
         self.clients = 0
         self.model: Any = None
-        self._patterns: dict[bytes, int] = {}
+        self._patterns: Counter[bytes] = Counter()
+        self._prefixes: Counter[bytes] = Counter()
         self._published: OrderedDict[int, float] = OrderedDict()
         """When, by the hash of channel and message."""
 
@@ -34,14 +36,12 @@ class Shared:
         return self.clients
 
     def add_pattern(self, pattern: bytes) -> None:
-        self._patterns[pattern] = self._patterns.get(pattern, 0) + 1
+        self._patterns[pattern] += 1
 
     def drop_pattern(self, pattern: bytes) -> None:
-        left = self._patterns.get(pattern, 0) - 1
-        if left > 0:
-            self._patterns[pattern] = left
-        else:
-            self._patterns.pop(pattern, None)
+        self._patterns[pattern] -= 1
+        if self._patterns[pattern] <= 0:
+            del self._patterns[pattern]
 
     def patterns(self, channel: bytes) -> list[bytes]:
         """The patterns that clients subscribed to and a channel matches."""
@@ -53,6 +53,19 @@ class Shared:
             if matches(pattern, channel):
                 found.append(pattern)
         return found
+
+    @property
+    def prefixes(self) -> Collection[bytes]:
+        """Of keys: what clients want to know of all that begin so."""
+        return self._prefixes
+
+    def add_prefix(self, prefix: bytes) -> None:
+        self._prefixes[prefix] += 1
+
+    def drop_prefix(self, prefix: bytes) -> None:
+        self._prefixes[prefix] -= 1
+        if self._prefixes[prefix] <= 0:
+            del self._prefixes[prefix]
 
     # --- taps ---
 

@@ -32,7 +32,7 @@ from svcmock.protocol import (
 from svcmock_protocols.redis import catalogue, codec, commands, credentials, local, pubsub
 from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.documents import duration, show_duration
-from svcmock_protocols.redis.facts import fact
+from svcmock_protocols.redis.facts import TRACKING, fact
 from svcmock_protocols.redis.messages import (
     MIB,
     QUEUE_MAX,
@@ -332,6 +332,9 @@ class RedisTap:
             # a server that knows no HELLO: its clients speak RESP2, and so they do with the mock
             if value.text.startswith((b"ERR unknown command", b"NOPROTO")):
                 self._settle_late(pending, value, at, out)
+        elif catalogue.name_of(args) == b"CLIENT TRACKING" and isinstance(value, Simple):
+            if args[2:3] != (b"OFF",):
+                out.append(TRACKING)
         elif args[0] in local.LOCAL and args[0] not in _SESSION and not local.is_usual(args, value):
             self._settle_late(pending, value, at, out)
         elif args[0] == b"RESET" and isinstance(value, Simple):

@@ -50,6 +50,11 @@ def test_what_was_recorded_is_read():
     assert made.digest != Facts().digest
 
 
+def test_that_keys_were_tracked():
+    assert facts(Files(a=b'{"redis.tracking": true}')).tracking
+    assert not facts(Files(a=b'{"redis.tracking": 1, "redis": {"version": "7"}}')).tracking
+
+
 def test_the_latest_counts():
     older, newer = (json.dumps({"redis": {"version": version}}).encode() for version in ("6", "7"))
     assert facts(Files(a=older, b=newer)).version == "7"

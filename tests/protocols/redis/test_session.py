@@ -361,6 +361,29 @@ def test_who_has_gone_is_subscribed_to_nothing():
     assert session.published(("pattern", b"n*"), (b"news", b"x")) == []
 
 
+# --- caches -------------------------------------------------------------------------------------------
+
+
+def test_what_others_write_is_told_where_a_recording_asks_for_it():
+    shared, facts = Shared(), Facts(tracking=True)
+    reader, writer = (RedisSession(context(state=shared, schema=facts)) for _ in range(2))
+    assert (reader.at_rest, reader.idle) == (None, True)
+    routes = Routes({"GET a": b"1", "SET a 2": Simple(b"OK"), transaction("SET a 2"): Array((Simple(b"OK"),))})
+    talk(reader, wire("HELLO 3"))
+    for write in (wire("SET a 2"), wire("MULTI", "SET a 2", "EXEC")):
+        assert talk(reader, wire("CLIENT TRACKING ON", "GET a"), routes) == b"+OK\r\n$1\r\n1\r\n"
+        outs = drive(writer, write, routes)
+        (publish,) = [out for out in outs if isinstance(out, Publish)]
+        assert outs.index(publish) > outs.index(Send(b"+OK\r\n"))
+        told = reader.published(publish.topic, publish.message)
+        assert sent(told) == b">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\na\r\n"
+    talk(reader, wire("GET a"), routes)
+    assert Unsubscribe(("key", b"a")) in drive(reader, wire("RESET"), routes)
+    plain = new()
+    assert talk(plain, wire("CLIENT TRACKING ON")) == b"+OK\r\n"
+    assert plain.at_rest is not None
+
+
 # --- clusters -----------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,17 @@ def test_what_a_server_says_of_itself_is_a_fact():
     assert [one for one in seen if isinstance(one, Fact)] == [Fact("redis", {"version": "6.2"})]
 
 
+def test_that_keys_are_tracked_is_one_too():
+    seen = watch(
+        new(),
+        [
+            (Side.CLIENT, wire("CLIENT TRACKING ON", "CLIENT TRACKING OFF", "CLIENT TRACKING ON x")),
+            (Side.SERVER, b"+OK\r\n+OK\r\n-ERR syntax error\r\n"),
+        ],
+    )
+    assert [one for one in seen if isinstance(one, Fact)] == [Fact("redis.tracking", True)]
+
+
 def test_unusual_answers_to_small_talk_are():
     found = recorded(wire("PING", "SCRIPT EXISTS a", "COMMAND COUNT"), b"-MASTERDOWN x\r\n*1\r\n:0\r\n:240\r\n")
     assert found == [
