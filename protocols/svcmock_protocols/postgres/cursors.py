@@ -25,6 +25,8 @@ _FETCH = re.compile(
     rf"FETCH (?:(?:FORWARD )?([0-9]{{1,9}}|ALL)|NEXT|FORWARD)?(?: ?(?:FROM|IN) | ?){_NAME}", re.IGNORECASE
 )
 _CLOSE = re.compile(rf"CLOSE {_NAME}", re.IGNORECASE)
+_EXISTS = re.compile(r"SELECT 1 FROM pg_catalog\.pg_cursors WHERE name = '((?:[^']|'')+)'")
+"""What psycopg asks before it closes a cursor that it has not read from, so also where DECLARE has failed."""
 
 
 class Fetch(Struct, frozen=True):
@@ -47,6 +49,15 @@ def fetched(sql: str) -> Fetch | None:
         return None
     count = None if (found[1] or "").upper() == "ALL" else int(found[1] or 1)
     return Fetch(identifier(found[2]), count)
+
+
+def nameless(plain: str) -> str:
+    """A normalised statement without the name of the cursor that it declares.
+
+    A client makes that up: Django of the number of a thread, another one in each process.
+    """
+    found = _DECLARE.match(plain) if plain[:8].upper() == "DECLARE " else None
+    return plain if found is None else f"{plain[: found.start(1)]}_{plain[found.end(1) :]}"
 
 
 def _holds(sql: str) -> bool:
@@ -89,6 +100,14 @@ class Cursors:
         end = len(rows) if wanted.count is None else min(len(rows), cursor.at + wanted.count)
         taken, cursor.at = rows[cursor.at : end], end
         return Reply((Result(cursor.result.columns or (), taken, f"FETCH {len(taken)}"),))
+
+    def exists(self, sql: str) -> Reply | None:
+        """Whether there is a cursor, if the statement asks for that as psycopg does."""
+        found = _EXISTS.fullmatch(normalise(sql)) if "pg_cursors" in sql else None
+        if found is None:
+            return None
+        rows = (("1",),) if found[1].replace("''", "'") in self._open else ()
+        return Reply((Result((Column("?column?", 23),), rows, f"SELECT {len(rows)}"),))
 
     def columns(self, name: str) -> tuple[Column, ...] | None:
         """Those of the cursor with this name."""

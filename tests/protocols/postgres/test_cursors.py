@@ -3,7 +3,7 @@
 import pytest
 
 from svcmock_protocols.postgres import watched
-from svcmock_protocols.postgres.cursors import Cursors, Fetch, Watching, declared, fetched
+from svcmock_protocols.postgres.cursors import Cursors, Fetch, Watching, declared, fetched, nameless
 from svcmock_protocols.postgres.messages import Column, Reply, Result, failed, said
 from svcmock_protocols.postgres.watched import Prepared, Run
 
@@ -66,6 +66,32 @@ def test_closing(closing):
     one.closed(closing)
     assert one.fetch("FETCH c") is None
     assert one.columns("c") is None
+
+
+def test_psycopg_asks_whether_there_is_a_cursor():
+    one = Cursors()
+    sql = "SELECT 1 FROM pg_catalog.pg_cursors WHERE name = 'it''s'"
+    assert one.exists(sql).results[0].rows == ()
+    one.declare('DECLARE "it\'s" CURSOR FOR SELECT id FROM t', ROWS)
+    assert one.exists(sql).results[0].rows == (("1",),)
+    assert one.exists("SELECT * FROM pg_cursors") is None
+    assert one.exists("SELECT 1") is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "made"),
+    [
+        (
+            'DECLARE "_django_curs_1_sync_1" NO SCROLL CURSOR WITH HOLD FOR SELECT "a"',
+            'DECLARE _ NO SCROLL CURSOR WITH HOLD FOR SELECT "a"',
+        ),
+        (DECLARE, DECLARE.replace("c", "_", 1)),
+        ("SELECT 'DECLARE c CURSOR '", "SELECT 'DECLARE c CURSOR '"),
+        ("DECLARE c", "DECLARE c"),
+    ],
+)
+def test_the_name_of_a_cursor_decides_nothing(sql, made):
+    assert nameless(sql) == made
 
 
 def test_cursors_end_with_their_transaction_unless_they_hold():
