@@ -68,12 +68,21 @@ bench-scale: .venv/.bench
 bench-stages: .venv/.installed
 	$(BIN)/python -m benchmarks.stages $(STAGES)
 
-# The clients that tests talk to and no package of Python or Node brings, on a machine that CI has for itself.
+# What tests talk to and no package of Python or Node brings, on a machine that CI has for itself: clients of HTTP/2,
+# and Redis and PostgreSQL in other versions than Python's packages have. Tests start those themselves; as services
+# of the machine they are not started, which is what 101 says to those who install them.
+POLICY := /usr/sbin/policy-rc.d
 ci-clients:
-	@if ! { command -v nghttp && command -v h2load; } >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-	        apt-get install -y -qq --no-install-recommends nghttp2-client >/dev/null; \
-	fi
+	@wanted=; \
+	{ command -v nghttp && command -v h2load; } >/dev/null || wanted="$$wanted nghttp2-client"; \
+	command -v redis-server >/dev/null || wanted="$$wanted redis-server"; \
+	command -v postgres >/dev/null || test -x "$$(pg_config --bindir 2>/dev/null)/postgres" \
+	    || wanted="$$wanted postgresql"; \
+	test -n "$$wanted" || exit 0; \
+	test -e $(POLICY) || { trap 'rm -f $(POLICY)' EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' >$(POLICY); chmod 755 $(POLICY); }; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends $$wanted >/dev/null
 
 # CI=true makes a skipped test a failed one: a test that never runs there protects nothing.
 ci: ci-clients
