@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from svcmock.capabilities import Folder, Inferred
 from svcmock.protocol import Become, Exchange, Fact, Invalid, Seen, Side, Tap
-from svcmock_protocols.tcp.framing import compile_framing, split
+from svcmock_protocols.tcp.framing import Splitter, compile_framing, compile_sides, split
 from svcmock_protocols.tcp.infer_candidates import candidates
 from svcmock_protocols.tcp.kinds import Framing
-from svcmock_protocols.tcp.messages import FramingDoc, Options
+from svcmock_protocols.tcp.messages import FramingDoc, Options, ReplyRules
 from svcmock_protocols.tcp.tape import TapeReply, TapeRequest
 from svcmock_protocols.tcp.tape_files import steps
 
@@ -33,12 +33,16 @@ Tape: TypeAlias = Sequence[tuple[TapeRequest, TapeReply]]
 
 
 class Proposal(Struct, frozen=True):
-    """`framing` as svcmock.yaml has it. `aligned`: the share of runs that end with a frame."""
+    """`framing` as svcmock.yaml has it. `aligned`: the share of runs that end with a frame.
+
+    `one_each`: what was said is one reply to each request, in their order.
+    """
 
     framing: Any
     requests: int
     replies: int
     aligned: float
+    one_each: bool = True
 
 
 class _Fit(Struct, frozen=True):
@@ -76,7 +80,40 @@ def propose(tapes: Sequence[Tape]) -> list[Proposal]:
             # one framing for both is what protocols have
             made.append((one.rank + other.rank + (20 if same else 0), proposal))
     made.sort(key=lambda ranked: -ranked[0])
-    return [proposal for _, proposal in made[:MAX_PROPOSALS]]
+    return [_paired(proposal, tapes) for _, proposal in made[:MAX_PROPOSALS]]
+
+
+def _paired(proposal: Proposal, tapes: Sequence[Tape]) -> Proposal:
+    typed = msgspec.convert(proposal.framing, FramingDoc | tuple[FramingDoc, ...])
+    client, server = compile_sides(typed, MAX_FRAME)
+    one_each = all(_one_each(tape, Splitter(client), Splitter(server)) for tape in tapes)
+    return msgspec.structs.replace(proposal, one_each=one_each)
+
+
+def _one_each(tape: Tape, client: Splitter, server: Splitter) -> bool:
+    """Whether the server never says more than it was asked for, and leaves nothing out but at the end."""
+    asked = answered = last = size = 0
+    for request, reply in tape:
+        size += len(request.said) + len(reply.said)
+        if size > MAX_TRIED:
+            break
+        if request.said:
+            last = _count(client, request.said)
+            asked += last
+        told = _count(server, reply.said)
+        answered += told if request.said else 0  # a banner, or what comes unasked, answers nothing
+        if answered > asked:
+            return False
+    return asked - answered <= last
+
+
+def _count(splitter: Splitter, data: bytes) -> int:
+    """The frames that end with these bytes, of a stream that consists of frames."""
+    count = 0
+    splitter.feed(data)
+    while splitter.next() is not None:
+        count += 1
+    return count
 
 
 def _fits(tapes: Sequence[Tape], speaker: Speaker) -> Mapping[str, _Fit]:
@@ -112,7 +149,8 @@ def _said(request: TapeRequest, reply: TapeReply) -> tuple[tuple[Speaker, bytes]
 
 def _fit(doc: Any, weight: float, streams: Sequence[Sequence[bytes]]) -> _Fit | None:
     try:
-        framing = compile_framing(msgspec.convert(doc, FramingDoc), MAX_FRAME)
+        typed = msgspec.convert(doc, FramingDoc | tuple[FramingDoc, ...])
+        framing = compile_framing(typed, MAX_FRAME)
     except (Invalid, msgspec.ValidationError):
         return None
     frames, aligned, total = 0, 0, 0
@@ -148,12 +186,20 @@ def inferred(options: Options, folder: Folder) -> list[Inferred]:
     if options.framing is not None:
         return []
     tapes = tapes_of((step.request, step.reply) for step in steps(folder))
-    return [Inferred({"framing": one.framing}, _why(one)) for one in propose(tapes)]
+    return [Inferred(_options(one, options), _why(one)) for one in propose(tapes)]
+
+
+def _options(one: Proposal, options: Options) -> dict[str, Any]:
+    """What a person would write; rules for replies that are there already are kept."""
+    if one.one_each or options.reply != ReplyRules():
+        return {"framing": one.framing}
+    return {"framing": one.framing, "reply": {"per_request": "any"}}
 
 
 def _why(one: Proposal) -> str:
     ends = "every run ends" if one.aligned == 1 else f"{one.aligned:.0%} of the runs end"
-    return f"{one.requests} frames of clients, {one.replies} of the server; {ends} with a frame"
+    each = "" if one.one_each else "; not one reply to each request"
+    return f"{one.requests} frames of clients, {one.replies} of the server; {ends} with a frame{each}"
 
 
 # --- tapes told again ---------------------------------------------------------------------------------

@@ -17,6 +17,10 @@ MAX_HEADER: Final = 64
 _DELIMITERS: Final = ("\r\n.\r\n", "\r\n\r\n", "\r\n", "\n", "\0", "\r", ";", "\3")
 _ENVELOPES: Final = (("0b", "1c0d"), ("02", "03"), ("7e", "7e"))
 """MLLP; STX and ETX; HDLC."""
+_CONTROLS: Final = ("04", "05", "06", "15")
+"""EOT, ENQ, ACK and NAK, each a frame, between messages of STX and ETX; payment terminals and laboratories."""
+_CHECKS: Final = (0, 1, 2, 4)
+"""Bytes of a checksum behind such a message."""
 
 
 def candidates(runs: Sequence[bytes]) -> Iterator[tuple[Any, float]]:
@@ -31,9 +35,21 @@ def candidates(runs: Sequence[bytes]) -> Iterator[tuple[Any, float]]:
     for start, end in _ENVELOPES:
         if all(run.startswith(bytes.fromhex(start)) and run.endswith(bytes.fromhex(end)) for run in runs):
             yield {"envelope": {"start": {"hex": start}, "end": {"hex": end}}}, 6.0 + len(end)
+    yield from _controlled(runs)
     yield from _binary(runs)
     yield from _digits(runs)
     yield {"length": {"encoding": "varint"}}, 2.0
+
+
+def _controlled(runs: Sequence[bytes]) -> Iterator[tuple[Any, float]]:
+    """Messages and single bytes between them."""
+    opening = {bytes.fromhex(start) for start in (*_CONTROLS, "02")}
+    if not all(run[:1] in opening for run in runs):
+        return
+    singles = [{"fixed": 1, "starts": {"hex": start}} for start in _CONTROLS]
+    for size in _CHECKS:
+        envelope = {"start": {"hex": "02"}, "end": {"hex": "03"}, **({"trailer": size} if size else {})}
+        yield [{"envelope": envelope}, *singles], 8.0
 
 
 def _binary(runs: Sequence[bytes]) -> Iterator[tuple[Any, float]]:

@@ -66,6 +66,36 @@ def test_the_framing_that_was_used_comes_first(frame: Callable[[bytes], bytes], 
     assert (best.requests, best.replies, best.aligned) == (7, 8, 1.0)
 
 
+def test_messages_with_a_checksum_between_single_bytes() -> None:
+    ask, tell = b"\x02SALE|%d\x03\x55", b"\x02RES|%d|00\x03\x66"
+    talks: list[Said] = [
+        (b"\x05", b"\x06"),
+        (ask % 1, b"\x06" + tell % 1),
+        (b"\x06" + ask % 22, b"\x15"),
+        (b"\x06\x04", b""),
+    ]
+    best = propose(tapes(one=talks, two=talks[:2]))[0]
+    envelope = {"start": {"hex": "02"}, "end": {"hex": "03"}, "trailer": 1}
+    singles = [{"fixed": 1, "starts": {"hex": start}} for start in ("04", "05", "06", "15")]
+    assert best.framing == [{"envelope": envelope}, *singles]
+    assert (best.requests, best.replies, best.aligned, best.one_each) == (8, 7, 1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("talks", "one_each"),
+    [
+        ([(b"a\n", b"1\n"), (b"b\nc\n", b"2\n3\n")], True),
+        ([(b"a\nb\n", b"1\n"), (b"c\n", b"2\n3\n")], True),
+        ([(b"", b"hi\n"), (b"a\n", b"1\n"), (b"", b"news\n"), (b"b\n", b"2\n")], True),
+        ([(b"a\n", b"1\n"), (b"b\n", b"2\n"), (b"c\n", b"")], True),
+        ([(b"a\n", b"1\n2\n"), (b"b\n", b"3\n")], False),
+        ([(b"a\nb\nc\n", b"1\n"), (b"d\n", b"2\n")], False),
+    ],
+)
+def test_whether_each_request_has_one_reply_is_told(talks: list[Said], one_each: bool) -> None:
+    assert propose(tapes(one=talks))[0].one_each is one_each
+
+
 def test_the_directions_may_differ() -> None:
     runs = [(word + b"\n", u16(word * 2)) for word in (b"one", b"three", b"seventeen")]
     assert propose(tapes(t=runs))[0].framing == {
