@@ -4,7 +4,7 @@ A plugin that has the members of one of these is one: nothing is registered, and
 is whole. With `svcmock.protocol`, what third parties build on.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -257,6 +257,31 @@ class Parametric(Protocol):
 
     upstream_parameters: frozenset[str]
     """Names in the query of the URL, which a tap reads in `Upstream.url`: {"sslmode"}."""
+
+
+# --- logins -------------------------------------------------------------------------------------------
+
+
+class Credentials(Struct, frozen=True):
+    """What a recorder logs in to an upstream with: `svcmock.protocol.Upstream.credentials`.
+
+    `user`, `password`: None for what nobody has said. `nonce`: printable text that nobody can guess, each time.
+    """
+
+    user: str | None
+    password: str | None
+    nonce: Callable[[], str]
+
+    def __repr__(self) -> str:
+        return f"Credentials(user={self.user!r})"  # a password must not get into a log
+
+
+@runtime_checkable
+class Vouching(Protocol):
+    """A plugin that has this member, too: a recorder can log in to an upstream in its clients' place."""
+
+    def vouches(self, options: Any) -> bool:
+        """Whether it does, with these options of a service: then it gets `Credentials`."""
 
 
 # --- inquiries ----------------------------------------------------------------------------------------

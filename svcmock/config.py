@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
-from svcmock.capabilities import Parametric
+from svcmock.capabilities import Parametric, Vouching
 from svcmock.convert import convert_all, unknown_key
 from svcmock.documents import Where, finder, read, where
 from svcmock.model import (
@@ -63,6 +63,7 @@ class _ServiceDoc(Struct, forbid_unknown_fields=True):
     upstream: str | None = None
     preserve_host: bool = False
     upstream_verify: bool = True
+    upstream_password_env: str | None = None
     routes: str | list[str] = ()  # type: ignore[assignment]  # an immutable default
     tls: str | dict[str, Doc] | None = None
     ignore: str | list[str] = ()  # type: ignore[assignment]
@@ -156,7 +157,11 @@ class _Reader:
         else:
             options, found = convert_all(read_.options, plugin.Options, at.under("options"))
             self._problems += found
-        self._check_upstream(read_.upstream, plugin, at)
+        vouches = isinstance(plugin, Vouching) and options is not None and plugin.vouches(options)
+        self._check_upstream(read_.upstream, plugin, at, vouches=vouches)
+        if read_.upstream_password_env is not None and plugin is not None and not vouches:
+            why = "clients log in themselves: it is for protocols and `options` with which the recorder does"
+            self._wrong(at, why, "upstream_password_env")
         routes = tuple([read_.routes] if isinstance(read_.routes, str) else read_.routes)
         self._check_routes(routes, isinstance(read_.routes, str), at.under("routes"))
         ignore = tuple([read_.ignore] if isinstance(read_.ignore, str) else read_.ignore)
@@ -174,6 +179,7 @@ class _Reader:
             upstream=read_.upstream,
             preserve_host=read_.preserve_host,
             upstream_verify=read_.upstream_verify,
+            upstream_password_env=read_.upstream_password_env,
             routes=routes,
             tls=tls,
             ignore=ignore,
@@ -205,7 +211,7 @@ class _Reader:
             self._wrong(at, error.why)
             return None
 
-    def _check_upstream(self, url: str | None, plugin: Plugin | None, at: Where) -> None:
+    def _check_upstream(self, url: str | None, plugin: Plugin | None, at: Where, *, vouches: bool) -> None:
         if url is None or plugin is None:
             return
         try:
@@ -222,7 +228,10 @@ class _Reader:
             )
         elif not host:
             self._wrong(at, f"`{url}` names no host", "upstream")
-        elif parts.username is not None or parts.password is not None:
+        elif vouches and parts.password is not None:
+            why = "an upstream takes no password: `upstream_password_env` names the variable that has it"
+            self._wrong(at, why, "upstream")
+        elif not vouches and (parts.username is not None or parts.password is not None):
             # not quoted: it would end up in logs
             self._wrong(at, "an upstream takes no credentials: clients send their own", "upstream")
         elif known and (unknown := _names(parts.query) - known):

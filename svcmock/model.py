@@ -100,6 +100,7 @@ class Service(Struct, frozen=True):
     pace: float = 1.0
     limits: Limits = Limits()
     line: int = 1
+    upstream_password_env: str | None = None
 
 
 class Admin(Struct, frozen=True):

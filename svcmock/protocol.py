@@ -382,12 +382,13 @@ class Context(Struct, frozen=True):
 
 
 class Upstream(Struct, frozen=True):
-    """Where a recorded service really is. `url` is what the user wrote; `authority` is host[:port]."""
+    """Where a recorded service is: `url` as the user wrote it, `authority` host[:port]; maybe `credentials`."""
 
     url: str
     authority: str
     tls: bool = False
     preserve_host: bool = False
+    credentials: Any = None
 
 
 class Files(Protocol):

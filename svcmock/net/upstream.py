@@ -4,12 +4,16 @@ The only place in which svcmock opens an outward socket, and only a recorder cal
 """
 
 import asyncio
+import os
+import secrets
 import ssl
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from svcmock.capabilities import Opening
+from msgspec.structs import replace
+
+from svcmock.capabilities import Credentials, Opening, Vouching
 from svcmock.model import Service
 from svcmock.net.starttls import Insecure, start_tls
 from svcmock.net.tls import client_context
@@ -52,11 +56,24 @@ def upstream(service: Service, plugin: Plugin) -> tuple[Upstream, str, int]:
     return found, host, port
 
 
+def credentials(service: Service, plugin: Plugin) -> Credentials | None:
+    """What a recorder logs in with, where it does that in its clients' place. Raises UpstreamError."""
+    if not (isinstance(plugin, Vouching) and plugin.vouches(service.options)):
+        return None
+    name = service.upstream_password_env
+    password = os.environ.get(name) if name else None
+    if name and password is None:
+        raise UpstreamError(f"there is no environment variable {name}, which `upstream_password_env` names")
+    user = urlsplit(service.upstream or "").username
+    return Credentials(None if user is None else unquote(user), password, lambda: secrets.token_urlsafe(18))
+
+
 class Connector:
     """Opens connections to one service's upstream."""
 
     def __init__(self, service: Service, plugin: Plugin) -> None:
-        self.upstream, self._host, self._port = upstream(service, plugin)
+        where, self._host, self._port = upstream(service, plugin)
+        self.upstream = replace(where, credentials=credentials(service, plugin))
         self._plugin = plugin
         self._verify = service.upstream_verify
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}

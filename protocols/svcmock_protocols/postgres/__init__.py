@@ -42,6 +42,9 @@ class PostgresPlugin:
     RequestDoc: ClassVar[type[Struct]] = documents.RequestDoc
     ReplyDoc: ClassVar[type[Struct]] = documents.ReplyDoc
 
+    def vouches(self, options: Any) -> bool:
+        return isinstance(options, messages.Options) and options.auth == "terminate"
+
     def sniff(self, head: bytes) -> bool:
         """A length, then version 3 or one of the codes that begin with 1234."""
         return (
@@ -56,9 +59,11 @@ class PostgresPlugin:
         return HandshakeSession(context)
 
     def tap(self, context: Context, upstream: Upstream) -> Tap:
+        from svcmock_protocols.postgres.inquiring import InquiringTap
         from svcmock_protocols.postgres.tap import PostgresTap
 
-        return PostgresTap(context, upstream)
+        tap = PostgresTap(context, upstream)
+        return InquiringTap(tap, context) if context.options.inquire else tap
 
     def state(self, options: Any) -> Any:  # noqa: ARG002  it is the same for all
         return State()
@@ -98,8 +103,8 @@ class PostgresPlugin:
     ) -> tuple[bytes | None, ...]:
         return (None,) * len(names)
 
-    def fields(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:  # noqa: ARG002
-        return canonical.fields(request)
+    def fields(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
+        return canonical.fields(request, context)
 
     def decisive(self, request: messages.Request, context: Context) -> Mapping[str, Doc]:
         return canonical.decisive(request, context)
@@ -143,8 +148,8 @@ class PostgresPlugin:
     def sources(self, options: Any) -> Sequence[str]:  # noqa: ARG002  they are beside the recordings
         return ()
 
-    def schema(self, options: Any, folder: Folder) -> Any:  # noqa: ARG002  as above
-        return known.facts(folder)
+    def schema(self, options: Any, folder: Folder) -> Any:
+        return known.facts(folder, options.types if isinstance(options, messages.Options) else ())
 
 
 plugin: Plugin = PostgresPlugin()

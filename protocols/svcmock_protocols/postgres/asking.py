@@ -1,20 +1,31 @@
 """What a session asks the daemon for, one thing at a time, and how it finds the answer to a statement.
 
 a FETCH from a cursor that is open, a ROLLBACK ──▶ answered by how the session stands
-an exact route ──▶ its reply; a statement about the session without one ──▶ by how the session stands
+an exact route, by the types that are told or by those that are given ──▶ its reply
+a statement about the session without one ──▶ by how the session stands
 a description that is a failure: it could not be prepared when it was recorded ──▶ that failure
 any route, or it is a miss
+
+While somebody listens, what the server notified when it had run the statement is asked for, too.
 """
 
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import Final, TypeAlias
+
+from msgspec.structs import replace
 
 from svcmock.protocol import Ask, Outs
 from svcmock_protocols.postgres import introspection
 from svcmock_protocols.postgres.cursors import Cursors
 from svcmock_protocols.postgres.messages import Reply, Request, Said
 from svcmock_protocols.postgres.portals import Statement
+from svcmock_protocols.postgres.shared import State
 from svcmock_protocols.postgres.standing import Standing
+from svcmock_protocols.postgres.types import BUILT_IN, Types
+
+MAX_FOLLOWING: Final = 10_000
+"""Notifications that follow one statement."""
 
 Then: TypeAlias = Callable[[Reply], Outs]
 Perhaps: TypeAlias = Callable[[Reply | None], Outs]
@@ -23,8 +34,12 @@ Perhaps: TypeAlias = Callable[[Reply | None], Outs]
 class Asking:
     """Of one session. What is to be done with a reply is kept until it comes."""
 
-    def __init__(self, standing: Standing, cursors: Cursors) -> None:
+    def __init__(
+        self, standing: Standing, cursors: Cursors, types: Types = BUILT_IN, state: State | None = None
+    ) -> None:
         self._standing = standing
+        self._state = state or State()
+        self._types = types
         self._cursors = cursors
         self._then: Callable[[Reply], Outs] | Perhaps | None = None
         self._number = 0
@@ -55,15 +70,15 @@ class Asking:
         """What the session answers by itself, if it is alone in that."""
         if self._standing.decides(sql):
             return self._standing.answer(sql)
-        return self._cursors.fetch(sql)
+        return self._cursors.fetch(sql) or self._cursors.exists(sql)
 
-    def resolve(self, request: Request, then: Then) -> Outs:
-        """Find the reply to a statement."""
+    def resolve(self, request: Request, then: Then, given: Request | None = None) -> Outs:
+        """Find the reply to a statement. `given`: the same with fewer types, as it may have been recorded."""
         sql = request.sql
         alone = self.own(sql)
         if alone is not None:
             return then(alone)
-        own = self._standing.answer(sql) or introspection.answer(request)
+        own = self._standing.answer(sql) or introspection.answer(request, self._types)
 
         def found(reply: Reply) -> Outs:
             return then(self._cursors.declare(sql, reply))
@@ -78,7 +93,10 @@ class Asking:
                 return found(known)
             return self.perhaps(Request(sql, op="describe"), prepared)
 
-        return self.perhaps(request, exact)
+        def typed(reply: Reply | None) -> Outs:
+            return exact(reply) if reply is not None or given is None else self.perhaps(given, exact)
+
+        return self.perhaps(request, typed)
 
     def learn(self, statement: Statement, then: Callable[[], Outs], refused: Callable[[Said], Outs]) -> Outs:
         """Find out what is known of a statement without its parameters."""
@@ -97,7 +115,24 @@ class Asking:
 
         return self.perhaps(Request(statement.sql, op="describe"), described)
 
+    def _followed(self, request: Request, then: Then | Perhaps, number: int, reply: Reply | None) -> Outs:
+        """Whom the server notified when it had run this statement: that is a part of the reply."""
+        if reply is None:
+            return then(reply)  # type: ignore[arg-type]  # only what is optional has none
+        if reply.failure is not None or number >= MAX_FOLLOWING:
+            return then(reply)
+
+        def told(more: Reply | None) -> Outs:
+            if more is None:
+                return then(reply)
+            both = replace(reply, notifies=(*reply.notifies, *more.notifies))
+            return self._followed(request, then, number + 1, both)
+
+        return self.perhaps(replace(request, op="follows", number=number), told)
+
     def _ask(self, request: Request, then: Then | Perhaps, *, optional: bool) -> Outs:
+        if self._state.listening and request.op == "query":
+            then = partial(self._followed, request, then, 0)
         self._number += 1
         self._then = then
         size = len(request.sql) + sum(len(value) for value in request.params if isinstance(value, str))

@@ -315,6 +315,12 @@ def said_by(body: bytes) -> Said:
     return Said(tuple(fields))
 
 
+def notified(body: bytes) -> tuple[int, str, str]:
+    """Of an `A`: who it was, the channel and the payload. Raises ProtocolError."""
+    reader = Reader(body)
+    return reader.int32(), reader.text(), reader.text()
+
+
 def complete(tag: str) -> bytes:
     """`C` with a tag; `I` for a statement that was empty."""
     return frame(b"C", text(tag)) if tag else frame(b"I")

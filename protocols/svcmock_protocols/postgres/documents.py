@@ -3,6 +3,8 @@
 Losslessness is the law: `reply(dump(...).respond)` is the reply again. What follows from the rest is left out:
 the tag of a SELECT, the size of a type, a severity that is ERROR. Values are text, as PostgreSQL writes them;
 bytes that no codec reads say in which format they came.
+
+A notification that the server sent is a route of its own, which says what it follows: a statement, or a LISTEN.
 """
 
 import re
@@ -16,12 +18,25 @@ from msgspec.structs import replace
 from svcmock import payload
 from svcmock.protocol import Blob, Doc, Documents, Files, Invalid
 from svcmock_protocols.postgres import types
-from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, Said, Value
+from svcmock_protocols.postgres.messages import (
+    Column,
+    Notification,
+    Raw,
+    Reply,
+    Request,
+    Result,
+    Said,
+    Value,
+)
 from svcmock_protocols.postgres.sql import first_words
 
 MAX_COLUMNS: Final = 1664
 """Columns of a result: the server's own limit (MaxTupleAttributeNumber)."""
 MAX_PARAMS: Final = 65_535
+MAX_NOTIFIES: Final = 10_000
+"""Notifications of one statement."""
+MAX_AFTER: Final = 24 * 3600.0
+"""Seconds after which a notification comes."""
 
 _LETTERS: Final = {
     "severity": "S", "severity_plain": "V", "code": "C", "message": "M", "detail": "D", "hint": "H",
@@ -31,6 +46,7 @@ _LETTERS: Final = {
 """Members of `error` and `notices` by the letters of the protocol, in the server's order."""
 _MEMBERS: Final = {letter: member for member, letter in _LETTERS.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?(ms|s)")
 _COUNTED: Final = {"UPDATE", "DELETE", "MERGE", "COPY"}
 
 
@@ -42,6 +58,9 @@ class RequestDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     types: list[Any] = []
     copy: Any = None
     describe: str | None = None
+    follows: dict[str, Any] | None = None
+    listen: str | None = None
+    number: int = 0
 
 
 class ReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,6 +78,8 @@ class ReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     settings: dict[str, str] = {}
     status: str = ""
     error: dict[str, Any] | None = None
+    notifies: list[dict[str, Any]] = []
+    after: str | float = 0
 
 
 # --- requests -----------------------------------------------------------------------------------------
@@ -66,6 +87,10 @@ class ReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 def request(doc: RequestDoc, files: Files) -> Request:
     """The request that a document describes. Raises Invalid with the path of the member at fault."""
+    if doc.follows is not None or doc.listen is not None:
+        return _notified(doc, files)
+    if doc.number:
+        raise Invalid(("number",), "only notifications are counted: of `follows` or `listen`")
     if doc.describe is not None:
         if doc.sql is not None or doc.params or doc.copy is not None:
             raise Invalid(
@@ -83,6 +108,28 @@ def request(doc: RequestDoc, files: Files) -> Request:
     return Request(_sql(doc.sql, "sql"), params, _oids(doc.types, "types"), copy)
 
 
+def _notified(doc: RequestDoc, files: Files) -> Request:
+    """That somebody was notified: a statement, or the name of a channel, and which time it was."""
+    if doc != RequestDoc(follows=doc.follows, listen=doc.listen, number=doc.number) or (
+        doc.follows is not None and doc.listen is not None
+    ):
+        raise Invalid((), "a notification has `follows: {sql: ...}` or `listen: CHANNEL`: leave out the rest")
+    if doc.number < 0:
+        raise Invalid(("number",), "notifications are counted from 0")
+    if doc.listen is not None:
+        return Request(_sql(doc.listen, "listen"), op="listen", number=doc.number)
+    try:
+        inner = msgspec.convert(doc.follows, RequestDoc)
+        statement = request(inner, files)
+    except msgspec.ValidationError as error:
+        raise Invalid(("follows",), str(error)) from None
+    except Invalid as error:
+        raise Invalid(("follows", *error.at), error.why) from None
+    if statement.op != "query":
+        raise Invalid(("follows",), "a notification follows a statement: {sql: ...}")
+    return replace(statement, op="follows", number=doc.number)
+
+
 def _sql(text: str, at: str) -> str:
     if "\0" in text:
         raise Invalid((at,), "no SQL holds a NUL character")
@@ -98,6 +145,10 @@ def _utf8(text: str, at: tuple[str | int, ...]) -> str:
 def _request_doc(request: Request, files: dict[str, Any]) -> Doc:
     if request.op == "describe":
         return {"describe": request.sql}
+    if request.op in ("follows", "listen"):
+        statement = replace(request, op="query", number=0)
+        told = request.sql if request.op == "listen" else _request_doc(statement, files)
+        return {request.op: told, **({"number": request.number} if request.number else {})}
     doc: dict[str, Doc] = {"sql": request.sql}
     if request.params:
         doc["params"] = [_value_doc(value, files) for value in request.params]
@@ -123,6 +174,8 @@ def reply(doc: ReplyDoc, files: Files, asked: Request | None) -> Reply:
         results = tuple([_result_of(one, files, number) for number, one in enumerate(doc.results)])
     elif doc.types is not None:
         results = () if doc.columns is None else (Result(_columns(doc.columns, ("columns",))),)
+    elif asked is not None and asked.op in ("follows", "listen"):
+        results = ()
     else:
         results = _only(doc, sql, files)
     if doc.status not in ("", "I", "T", "E"):
@@ -134,12 +187,38 @@ def reply(doc: ReplyDoc, files: Files, asked: Request | None) -> Reply:
         None if doc.types is None else _oids(doc.types, "types"),
         tuple(doc.settings.items()),
         doc.status,
+        _notifies(doc.notifies),
+        _seconds(doc.after),
     )
 
 
 def tied(doc: ReplyDoc) -> bool:
     """Whether the tag follows from the statement."""
     return all(one is None for one in (doc.tag, doc.results, doc.error, doc.types))
+
+
+def _notifies(listed: Sequence[dict[str, Any]]) -> tuple[Notification, ...]:
+    if len(listed) > MAX_NOTIFIES:
+        raise Invalid(("notifies",), f"more than {MAX_NOTIFIES} notifications")
+    found = []
+    for number, one in enumerate(listed):
+        try:
+            found.append(msgspec.convert(one, Notification))
+        except msgspec.ValidationError as error:
+            raise Invalid(("notifies", number), f"{error}: expected {{channel: jobs, payload: go}}") from None
+    return tuple(found)
+
+
+def _seconds(doc: str | float) -> float:
+    seconds = -1.0
+    if isinstance(doc, str):
+        found = _DURATION.fullmatch(doc)
+        seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else seconds
+    elif not isinstance(doc, bool):
+        seconds = float(doc)
+    if not 0 <= seconds <= MAX_AFTER:
+        raise Invalid(("after",), f"expected a duration such as 20ms or 1.5s, got {doc!r}")
+    return seconds
 
 
 def _only(doc: ReplyDoc, sql: str, files: Files) -> tuple[Result, ...]:
@@ -225,6 +304,10 @@ def _reply_doc(reply: Reply, asked: Request, files: dict[str, Any]) -> Doc:
         doc["status"] = reply.status
     if reply.failure is not None:
         doc["error"] = _said_doc(reply.failure, "ERROR")
+    if reply.notifies:
+        doc["notifies"] = [{"channel": one.channel, "payload": one.payload} for one in reply.notifies]
+    if reply.after:
+        doc["after"] = f"{round(reply.after * 1000, 3):.12g}ms"
     return doc
 
 

@@ -44,7 +44,6 @@ class HandshakeSession:
         self._frames = codec.Frames(codec.MAX_STARTUP)
         self._startup: dict[str, str] | None = None
         self._scram: scram.Scram | None = None
-        self._challenged = False
         self._secure = False
         self._over = False
         self._key = (0, b"")
@@ -157,14 +156,8 @@ class HandshakeSession:
         if kind != b"p" or self._scram is None:
             raise ProtocolError(f"expected SASL response, got message type {kind!r}")
         try:
-            if self._challenged:
-                return Send(codec.authentication(12, self._scram.final(body))), *self._welcome()
-            reader = codec.Reader(body)
-            mechanism, message = reader.text(), reader.value()
-            if mechanism != scram.MECHANISM:
-                return self._end("28000", "client selected an invalid SASL authentication mechanism")
-            self._challenged = True
-            return (Send(codec.authentication(11, self._scram.first(message or b""))),)
+            told = Send(self._scram.take(body))
+            return (told, *self._welcome()) if self._scram.proven else (told,)
         except ValueError:
             user = (self._startup or {}).get("user", "")
             return self._end("28P01", f'password authentication failed for user "{user}"')
@@ -181,7 +174,14 @@ class HandshakeSession:
                 codec.ready("I"),
             ]
         )
-        session = PostgresSession(self._options, Standing(told), self._key, self._state.rest)
+        session = PostgresSession(
+            self._options,
+            Standing(told),
+            self._key,
+            self._state,
+            facts.types_of(self._context.schema),
+            self._context.pace,
+        )
         return Send(hello), Become(session, self._frames.rest())
 
     def _end(self, code: str, message: str) -> Outs:

@@ -5,15 +5,21 @@
     SCRAM-SHA-256-PLUS ──▶ taken out of the offer: it binds to a TLS connection that does not reach the client
 
 The login is relayed and never recorded. It is over when the server is ready for the first time.
+
+With `auth: terminate` two logins take its place: the client is let in as it would be by the mock, then the
+recorder says to the server who it is (`authentication`). The client hears of that one only how it ends.
 """
 
+from hashlib import blake2b
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
+from svcmock.capabilities import Credentials
 from svcmock.protocol import Context, Fact, Forward, ProtocolError, Seen, Shut, Side, StartTLS, Upstream
-from svcmock_protocols.postgres import codec
+from svcmock_protocols.postgres import codec, scram
+from svcmock_protocols.postgres.authentication import OK, Authentication, Unable
 from svcmock_protocols.postgres.facts import OF_THE_CLIENT
-from svcmock_protocols.postgres.messages import said
+from svcmock_protocols.postgres.messages import Options, said
 
 MAX_LOGIN: Final = 1 << 20
 """Bytes of a server's message before it is ready."""
@@ -37,6 +43,16 @@ class Login:
         """The client was told that there is no server, and nothing follows."""
         self.parameters: dict[str, str] = {}
         self.pid = 0
+        options = context.options if isinstance(context.options, Options) else Options()
+        self._credentials: Credentials | None = None
+        """The recorder's own, where it logs in itself."""
+        if options.auth == "terminate":
+            self._credentials = upstream.credentials or Credentials(None, None, str)
+        self._password = options.password
+        self._challenge: scram.Scram | None = None
+        self._authentication: Authentication | None = None
+        self._reaching = False
+        """The client has said all that is needed to begin with the server."""
         self._tls = context.tls
         self._upstream = upstream
         self._client = codec.Frames(codec.MAX_STARTUP)
@@ -45,18 +61,28 @@ class Login:
         """What the client opened with, while TLS towards the server is not agreed on."""
         self._startup: dict[str, str] = {}
         self._down = ""
+        self._failed = False
+        """The server has said that it lets nobody in."""
 
     def from_client(self, data: bytes, out: list[Seen]) -> None:
         """What it says while it does not pass. Raises ProtocolError."""
         self._client.add(data)
-        while not (self.passes or self.refused) and self._opening is None:
-            found = self._client.startup()
-            if found is None:
-                return
-            self._open(*found, out)
+        while not (self._reaching or self.refused):
+            if self._challenge is not None:
+                response = self._client.next()
+                if response is None:
+                    return
+                self._prove(self._challenge, *response, out)
+            else:
+                found = self._client.startup()
+                if found is None:
+                    return
+                self._open(*found, out)
 
     def from_server(self, data: bytes, out: list[Seen]) -> None:
         """What it says while it is not ready. Raises ProtocolError."""
+        if not self._reaching:
+            raise ProtocolError("it speaks first")
         if self._opening is not None:
             data = self._agree(data, out)
         self._server.add(data)
@@ -72,7 +98,15 @@ class Login:
         return self._server.rest() if self.ready else b""
 
     def release(self, out: list[Seen]) -> None:
-        """What was held back goes out as it came: nothing is read any more."""
+        """What was held back goes out as it came: nothing is read any more.
+
+        Without a login that the recorder has to make, there is nothing that it could pass on to whom.
+        """
+        if self._credentials is not None and not self.passes:
+            if not self._failed:
+                self._refuse_both("08P01", f"there is no login at {self._upstream.authority}", out)
+            self.refused = True
+            return
         held = (self._opening or b"") + self._client.rest()
         if held:
             out.append(Forward(held, Side.SERVER))
@@ -94,6 +128,11 @@ class Login:
             told = said(code, f"svcmock: {why}", "FATAL")
             out += [Forward(codec.saying(b"E", told), Side.CLIENT), Shut(Side.CLIENT)]
 
+    def _refuse_both(self, code: str, why: str, out: list[Seen]) -> None:
+        """Nor is there anything more for the server."""
+        self.refuse(code, why, out)
+        out.append(Shut(Side.SERVER))
+
     # --- the client ---
 
     def _open(self, code: int, body: bytes, out: list[Seen]) -> None:
@@ -101,8 +140,7 @@ class Login:
             out.append(Forward(b"N", Side.CLIENT))
         elif code == codec.SSL_REQUEST:
             if self._client.held:  # as a server says it; what came is neither read nor passed on
-                self.refuse("08P01", "received unencrypted data after SSL request", out)
-                out.append(Shut(Side.SERVER))
+                self._refuse_both("08P01", "received unencrypted data after SSL request", out)
                 return
             self._tls = False
             out += (Forward(b"S", Side.CLIENT), StartTLS(Side.CLIENT))
@@ -111,12 +149,49 @@ class Login:
             if not self.cancels:
                 self._startup = codec.startup_parameters(body)
             self._opening = codec.untyped(code, body)
+            if self.cancels or self._credentials is None:
+                self._reach(out)
+            else:
+                self._greet(code, self._credentials, out)
+
+    def _greet(self, code: int, own: Credentials, out: list[Seen]) -> None:
+        """The recorder logs in itself: let the client in, and introduce ourselves to the server."""
+        user = self._startup.get("user", "")
+        asked = {**self._startup, "user": own.user or user}
+        asked.setdefault("database", user)  # what a server takes where a client says none
+        pairs = [codec.text(name) + codec.text(value) for name, value in asked.items()]
+        self._opening = codec.untyped(code, b"".join(pairs) + b"\0")
+        self._authentication = Authentication(asked["user"], own)
+        if self._password is None:
+            self._reach(out)
+        else:
+            seed = int.from_bytes(blake2b(own.nonce().encode(), digest_size=7).digest())
+            self._challenge = scram.Scram(self._password, seed)
+            out.append(Forward(codec.offered([scram.MECHANISM]), Side.CLIENT))
+
+    def _prove(self, challenge: scram.Scram, kind: bytes, body: bytes, out: list[Seen]) -> None:
+        """The client says that it knows the password."""
+        if kind == b"X":
+            self.refused = True
+            out += [Shut(Side.CLIENT), Shut(Side.SERVER)]
+            return
+        if kind != b"p":
+            raise ProtocolError(f"expected SASL response, got message type {kind!r}")
+        try:
+            out.append(Forward(challenge.take(body), Side.CLIENT))
+        except ValueError:
+            user = self._startup.get("user", "")
+            self._refuse_both("28P01", f'password authentication failed for user "{user}"', out)
+            return
+        if challenge.proven:
+            self._challenge = None
             self._reach(out)
 
     # --- towards the server ---
 
     def _reach(self, out: list[Seen]) -> None:
         """Begin with the server."""
+        self._reaching = True
         if self._down:
             self.unreachable(self._down, out)
         elif self._sslmode in ("", "disable", "allow"):
@@ -147,12 +222,15 @@ class Login:
         opening, self._opening = self._opening, None
         assert opening is not None
         out.append(Forward(opening, Side.SERVER))
-        self.passes = True
+        self.passes = self._authentication is None
 
     # --- the server ---
 
     def _told(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
         raw = codec.frame(kind, body)
+        if kind == b"R" and self._authentication is not None:
+            self._authenticate(self._authentication, body, out)
+            return
         if kind == b"R" and int.from_bytes(body[:4]) == _SASL:
             names = codec.mechanisms(body[4:])
             kept = [name for name in names if not name.endswith("-PLUS")]
@@ -163,7 +241,24 @@ class Login:
             self.pid = codec.Reader(body).int32()
         elif kind == b"Z":
             self.ready = True
+        elif kind == b"E":
+            self._failed = True
         out.append(Forward(raw, Side.CLIENT))
+
+    def _authenticate(self, known: Authentication, body: bytes, out: list[Seen]) -> None:
+        """The server asks the recorder who it is, or is content."""
+        if self.passes:
+            raise ProtocolError("it asks who it has let in")
+        try:
+            answer = known.answer(body)
+        except Unable as why:
+            self._refuse_both("28000", f"{self._upstream.authority}: {why}", out)
+            return
+        if answer:
+            out.append(Forward(answer, Side.SERVER))
+        elif int.from_bytes(body[:4]) == OK:
+            self.passes = True
+            out.append(Forward(codec.authentication(OK), Side.CLIENT))
 
     def _reported(self, body: bytes, out: list[Seen]) -> None:
         reader = codec.Reader(body)

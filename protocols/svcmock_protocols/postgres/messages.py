@@ -10,9 +10,13 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from svcmock.protocol import Payload
+from svcmock_protocols.postgres.types.declared import MAX_DECLARED, Declared
 
-Op: TypeAlias = Literal["query", "describe", "columns"]
-"""Run a statement; tell of one with this text what it takes and gives; tell its columns, by some run of it."""
+Op: TypeAlias = Literal["query", "describe", "columns", "follows", "listen"]
+"""Run a statement; tell of one with this text what it takes and gives; tell its columns, by some run of it.
+
+Or: whom the server notified when it had run this statement; what it notified a channel of, whoever caused it.
+"""
 
 
 class Raw(Struct, frozen=True):
@@ -29,7 +33,8 @@ Value: TypeAlias = str | Raw | None
 class Request(Struct, frozen=True):
     """`types` are the parameters' oids as far as known; they say how values are compared, and decide nothing.
 
-    `copy` is what a client sends for COPY ... FROM STDIN.
+    `copy` is what a client sends for COPY ... FROM STDIN. `number`: of the notification; with `listen`, `sql`
+    is the name of the channel.
     """
 
     sql: str = ""
@@ -37,6 +42,7 @@ class Request(Struct, frozen=True):
     types: tuple[int, ...] = ()
     copy: Payload | None = None
     op: Op = "query"
+    number: int = 0
 
 
 class Column(Struct, frozen=True):
@@ -75,11 +81,19 @@ class Result(Struct, frozen=True):
     width: int = 0
 
 
+class Notification(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all are told who LISTEN to a channel."""
+
+    channel: str
+    payload: str = ""
+
+
 class Reply(Struct, frozen=True):
     """What was answered: the results, then the failure if there was one.
 
     `types`: what a description says of the parameters. `settings`: the parameters that the server reported as
-    changed. `status`: that of the transaction where it is not what follows from the statement.
+    changed. `status`: that of the transaction where it is not what follows from the statement. `notifies`: whom
+    the server notifies once the transaction is committed; `after` how many seconds, if nobody caused it.
     """
 
     results: tuple[Result, ...] = ()
@@ -88,17 +102,24 @@ class Reply(Struct, frozen=True):
     types: tuple[int, ...] | None = None
     settings: tuple[tuple[str, str], ...] = ()
     status: str = ""
+    notifies: tuple[Notification, ...] = ()
+    after: float = 0.0
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """A service's `options:` in the graph.
 
     `password`: clients must know it (SCRAM-SHA-256); without it anybody is let in. `max_message`: bytes of a
-    message, and of what a client copies in.
+    message, and of what a client copies in. `types`: what types are that the database made itself. `inquire`:
+    whether a recorder may ask the server what they are, and for the types of parameters. `auth`: whether it
+    passes on how clients log in, or logs in itself.
     """
 
     password: str | None = None
     max_message: Annotated[int, Meta(ge=1024, le=1 << 30)] = 64 << 20
+    types: Annotated[tuple[Declared, ...], Meta(max_length=MAX_DECLARED)] = ()
+    inquire: bool = True
+    auth: Literal["relay", "terminate"] = "relay"
 
 
 def said(code: str, message: str, severity: str = "ERROR", **more: str) -> Said:

@@ -14,7 +14,7 @@ CODE: Final = "58000"
 QUOTED: Final = 300
 """Characters of a value that a failure repeats."""
 
-_TOLD: Final = ("columns", "describe")
+_TOLD: Final = ("columns", "describe", "follows", "listen")
 
 FAULTS: Final[Mapping[str, Reply]] = {
     "unique_violation": failed("23505", "duplicate key value violates unique constraint"),

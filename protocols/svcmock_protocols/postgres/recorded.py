@@ -3,17 +3,22 @@
 A statement about the session itself is left out if the server answered what svcmock would (`standing`), so
 that the recording holds what the application asked for. What a transaction that had failed refused is left out,
 too. A COMMIT that could have failed is kept: it is the one of them whose outcome is the server's to say.
+
+A notification that the server sends is an exchange of its own, which names the statement that it follows, or
+the LISTEN if nobody who is recorded has caused it (`causes`).
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
 
 from svcmock.protocol import Began, Context, Exchange, Lost, Seen, Timing
-from svcmock_protocols.postgres.commands import command
+from svcmock_protocols.postgres.causes import Following
+from svcmock_protocols.postgres.commands import command, notified
 from svcmock_protocols.postgres.cursors import Watching
 from svcmock_protocols.postgres.facts import DEFAULTS
-from svcmock_protocols.postgres.messages import Reply, Request, Result, Said
+from svcmock_protocols.postgres.messages import Notification, Reply, Request, Result, Said
 from svcmock_protocols.postgres.redact import redact_request
 from svcmock_protocols.postgres.shared import State
 from svcmock_protocols.postgres.sql import normalise, statements
@@ -21,6 +26,12 @@ from svcmock_protocols.postgres.standing import Standing
 from svcmock_protocols.postgres.watched import Prepared, Run
 
 ABORTED: Final = "25P02"
+MAX_DONE: Final = 1000
+"""Runs that wait for the server to be ready before they are written down."""
+MAX_CHANNELS: Final = 10_000
+"""Channels of a connection whose notifications are counted."""
+_READING: Final = frozenset({"SELECT", "SHOW", "FETCH", "DECLARE", "MOVE", "CLOSE", "EXPLAIN", "LISTEN"})
+"""By their tags: statements that change nothing, but for the functions that they call."""
 
 
 class Exchanges:
@@ -34,10 +45,27 @@ class Exchanges:
         self._state = context.state if isinstance(context.state, State) else State()
         self._standing = Standing(DEFAULTS)
         self._next = 1
+        self._pid = 0
+        self._gone = False
+        self._cause: tuple[bool, Request] | None = None
+        """What is the cause of what this transaction notifies so far, and whether it changes anything."""
+        self._last: dict[str, tuple[float, int]] = {}
+        """When a channel was heard of last that nobody who is known notified, and how many times it was."""
 
-    def logged_in(self, parameters: dict[str, str]) -> None:
-        """The server has said what it is."""
+    def logged_in(self, parameters: dict[str, str], pid: int) -> None:
+        """The server has said what it is, and the number of the process that serves."""
         self._standing = Standing(parameters)
+        self._pid = pid
+        self._state.causes.joined(pid)
+
+    def left(self) -> None:
+        """The connection is no more, or is not read any more."""
+        self._gone = True
+        self._state.causes.left(self._pid)
+
+    def asked(self) -> None:
+        """Something is asked that may commit a transaction."""
+        self._state.causes.busy(self._pid)
 
     def begin(self, run: Run, out: list[Seen]) -> None:
         """A statement is asked for."""
@@ -65,6 +93,26 @@ class Exchanges:
         for run in tuple(self.open.values()):
             self.lose(run, why, out)
 
+    def notified(self, pid: int, channel: str, payload: str, at: float, out: list[Seen]) -> None:
+        """The server tells the client of this connection that somebody has notified a channel."""
+        if self._gone:
+            return
+        notification = Notification(channel, payload)
+        found = self._state.causes.heard(self._pid, pid, notification)
+        if found is not None:
+            self._follows(found, at, out)
+        elif channel in self._last or len(self._last) < MAX_CHANNELS:
+            before, number = self._last.get(channel, (at, 0))
+            self._last[channel] = at, number + 1
+            request = Request(channel, op="listen", number=number)
+            reply = Reply(notifies=(notification,), after=at - before)
+            out.append(Exchange(self._number(out), request, reply, Timing(at, 0.0)))
+
+    def _follows(self, following: list[Following], at: float, out: list[Seen]) -> None:
+        for request, notification in following:
+            reply = Reply(notifies=(notification,))
+            out.append(Exchange(self._number(out), request, reply, Timing(at, 0.0)))
+
     def finish(self, run: Run) -> None:
         """All of a run has come."""
         if not run.over and self.cursors.finished(run):
@@ -86,31 +134,72 @@ class Exchanges:
         self._standing.assume(name, value)
         self._standing.reports()
 
-    def settle(self, status: str | None, settings: list[tuple[str, str]], out: list[Seen]) -> None:
+    def settle(self, status: str | None, settings: list[tuple[str, str]], out: list[Seen], at: float) -> None:
         """Write down what is done. `settings`: what the server reported meanwhile.
 
         `status`: what it said when it was ready; None: the connection has ended before.
         """
-        done, self.done = self.done, []
-        told: list[tuple[Run, Reply, bool]] = []
-        for run in done:
-            reply = run.reply()
-            told.append((run, reply, self._worth(run, reply)))
-            self._follow(run, reply)
+        last = self.done.pop() if self.done else None
+        self._write(self.done, out)
+        self.done = []
+        reply, worth = Reply(), False
+        if last is not None:
+            reply, worth = self._told(last)
         predicted = self._standing.reports()
         for name, value in settings:
             self._standing.assume(name, value)
         self._standing.reports()
-        if told:
-            run, reply, worth = told[-1]
-            if sorted(settings) != sorted(predicted) and settings:
-                reply, worth = replace(reply, settings=tuple(settings)), True
-            if status is not None and self._standing.status != status:
-                reply, worth = replace(reply, status=status), True
-            told[-1] = run, reply, worth
+        if settings and sorted(settings) != sorted(predicted):
+            reply, worth = replace(reply, settings=tuple(settings)), True
+        if status is not None and self._standing.status != status:
+            reply, worth = replace(reply, status=status), True
         self._standing.status = status or self._standing.status
-        for run, reply, worth in told:
-            self._emit(run, reply, worth, out)
+        if last is not None:
+            self._emit(last, reply, worth, out)
+        self._ended_with(reply, at, out)
+
+    def relieve(self, out: list[Seen]) -> None:
+        """Write down what is done, if that is much: some clients do all their work before they say Sync.
+
+        But for the last: it is to say how the transaction ends.
+        """
+        if len(self.done) > MAX_DONE:
+            last = self.done.pop()
+            self._write(self.done, out)
+            self.done = [last]
+
+    def _write(self, runs: Iterable[Run], out: list[Seen]) -> None:
+        for run in runs:
+            self._emit(run, *self._told(run), out)
+
+    def _told(self, run: Run) -> tuple[Reply, bool]:
+        """What was answered, and whether the recording is to have it. It has taken effect."""
+        reply = run.reply()
+        worth = self._worth(run, reply)
+        self._follow(run, reply)
+        return reply, worth
+
+    def _ended_with(self, last: Reply, at: float, out: list[Seen]) -> None:
+        """The server is ready: a transaction may be over, and this was its last reply."""
+        causes = self._state.causes
+        if self._standing.status != "I":
+            self._follows(causes.ready(self._pid), at, out)
+            return
+        cause, self._cause = self._cause, None
+        own = []
+        for effect, channel, payload in self._standing.due():
+            if effect == "notify":
+                own.append(Notification(channel, payload))
+            elif effect == "listen":
+                causes.listens(self._pid, channel)
+                self._last.setdefault(channel, (at, 0))
+            else:
+                causes.unlistens(self._pid, channel)
+        if last.failure is not None or (last.results and last.results[-1].tag == "ROLLBACK"):
+            self._follows(causes.ready(self._pid), at, out)
+        else:
+            done = None if cause is None else cause[1]
+            self._follows(causes.committed(self._pid, done, own), at, out)
 
     def _worth(self, run: Run, reply: Reply) -> bool:
         """Whether the recording is to have it."""
@@ -129,6 +218,9 @@ class Exchanges:
         parts = [sql] if len(reply.results) <= 1 else statements(sql)
         for part, result in zip(parts, reply.results, strict=False):
             self._standing.follow(part, tag=result.tag)
+            told = notified(part, run.params()) if result.tag else None
+            if told is not None:
+                self._standing.notify(*told)
         if reply.failure is not None:
             self._standing.fail()
 
@@ -146,6 +238,14 @@ class Exchanges:
         if request.types:
             request = replace(request, types=self._state.types(normalise(request.sql), request.types))
         out.append(Exchange(run.id, request, reply, Timing(run.at, max(run.took, 0.0))))
+        if reply.failure is None and command(request.sql) is None:
+            self._may_cause(request, reply)
+
+    def _may_cause(self, request: Request, reply: Reply) -> None:
+        """A trigger may have notified somebody; more likely of a statement that changes something."""
+        changes = not reply.results or reply.results[-1].tag.partition(" ")[0] not in _READING
+        if changes or self._cause is None or not self._cause[0]:
+            self._cause = changes, request
 
     def _number(self, out: list[Seen]) -> int:
         number, self._next = self._next, self._next + 1

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from scramp import ScramException, ScramMechanism  # type: ignore[import-untyped]
 
+from svcmock_protocols.postgres import codec
+
 MECHANISM: Final = "SCRAM-SHA-256"
 
 
@@ -20,9 +22,25 @@ class Scram:
     def __init__(self, password: str, number: int) -> None:
         known = _known(password)
         nonce = blake2b(number.to_bytes(8), key=sha256(password.encode()).digest(), digest_size=18).digest()
+        self.proven = False
+        """The client knows the password."""
+        self._begun = False
         self._server: Any = ScramMechanism(MECHANISM).make_server(
             lambda _user: known, s_nonce=base64.b64encode(nonce).decode()
         )
+
+    def take(self, body: bytes) -> bytes:
+        """The answer to a SASLInitialResponse or SASLResponse, as a message. Raises ProtocolError, too."""
+        if self._begun:
+            told = codec.authentication(12, self.final(body))
+            self.proven = True
+            return told
+        self._begun = True
+        reader = codec.Reader(body)
+        mechanism, message = reader.text(), reader.value()
+        if mechanism != MECHANISM:
+            raise ValueError("client selected an invalid SASL authentication mechanism")
+        return codec.authentication(11, self.first(message or b""))
 
     def first(self, message: bytes) -> bytes:
         """The answer to the client's first message."""

@@ -15,17 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from svcmock.protocol import (
-    Ask,
-    Close,
-    Out,
-    Outs,
-    ProtocolError,
-    Publish,
-    Reply,
-    Send,
-    Subscribe,
-)
+from svcmock.protocol import Ask, Close, Out, Outs, ProtocolError, Publish, Reply, Send, Subscribe
 from svcmock_protocols.postgres import codec, messages
 from svcmock_protocols.postgres.asking import Asking, Then
 from svcmock_protocols.postgres.cells import Unfit
@@ -47,9 +37,10 @@ from svcmock_protocols.postgres.portals import (
     refused,
     too_long,
 )
-from svcmock_protocols.postgres.shared import cancelling
+from svcmock_protocols.postgres.shared import State, cancelling
 from svcmock_protocols.postgres.sql import statements
 from svcmock_protocols.postgres.standing import ABORTED, Standing
+from svcmock_protocols.postgres.types import BUILT_IN, Types
 
 MAX_RESTING: Final = 100
 """Prepared statements of a connection whose requests may be remembered by their bytes."""
@@ -66,19 +57,21 @@ class PostgresSession:
         options: Options,
         standing: Standing,
         key: tuple[int, bytes],
-        rest: Callable[[Hashable], Hashable | None] = lambda _: None,
+        state: State | None = None,
+        types: Types = BUILT_IN,
+        pace: float = 1.0,
     ) -> None:
-        """`rest`: a short name for how the session stands, which is the same for all that stand alike."""
         self._options = options
         self._standing = standing
         self._key = key
-        self._rest = rest
+        self._state = state or State()
+        self._types = types
         self._frames = codec.Frames(options.max_message)
         self._statements: dict[str, Statement] = {}
         self._portals: dict[str, Portal] = {}
         self._cursors = Cursors()
-        self._channels = Channels(key[0])
-        self._asking = Asking(standing, self._cursors)
+        self._channels = Channels(key[0], self._state, pace)
+        self._asking = Asking(standing, self._cursors, types, self._state)
         self._copying: Copying | None = None
         self._skipping = False
         self._busy = False
@@ -98,7 +91,8 @@ class PostgresSession:
         how = self._standing.token()
         if how is None or len(self._statements) > MAX_RESTING:
             return None
-        return self._rest((how, frozenset(one.token(name) for name, one in self._statements.items())))
+        known = frozenset(one.token(name) for name, one in self._statements.items())
+        return self._state.rest((how, bool(self._state.listening), known))
 
     @property
     def idle(self) -> bool:
@@ -114,8 +108,12 @@ class PostgresSession:
     def waiting(self, ask: Ask, after: float) -> Outs:  # noqa: ARG002  a client that waits no longer cancels
         return ()
 
-    def woke(self, token: Hashable) -> Outs:  # noqa: ARG002  no time is asked for
-        return ()
+    def woke(self, token: Hashable) -> Outs:
+        waits = self._busy or self._standing.status != "I"
+        return () if self._over else self._channels.woke(token, waits=waits)
+
+    def closed(self) -> None:
+        self._channels.closed()
 
     def received(self, data: bytes) -> Outs:
         if self._over:
@@ -124,6 +122,8 @@ class PostgresSession:
         return () if self._asking.waits else self._go_on([])
 
     def answered(self, ask: Ask, reply: Reply) -> Outs:
+        if ask.id < 0:
+            return self._channels.answered(ask, reply)
         return self._reply(reply) if self._asking.awaits(ask) and not self._over else ()
 
     def published(self, topic: Hashable, message: object) -> Outs:
@@ -131,10 +131,7 @@ class PostgresSession:
             return () if not self._asking.waits or self._over else self._reply(_CANCELED)
         if self._over or not isinstance(message, bytes):
             return ()
-        if self._busy or self._standing.status != "I":
-            self._channels.hear(message)
-            return ()
-        return (Send(message),)
+        return self._channels.tell(message, waits=self._busy or self._standing.status != "I")
 
     def heard(self, publish: Publish, times: int) -> Outs:  # noqa: ARG002  NOTIFY does not tell
         return ()
@@ -218,7 +215,10 @@ class PostgresSession:
             refusal = ABORTED
         if refusal is not None:
             return self._fail(refusal)
-        statement = self._statements[name] = Statement(sql, types)
+        statement, before = Statement(sql, types), self._statements.get(name)
+        if before is not None and before.sql == sql:  # what is known of it is known
+            statement.asked, statement.told = before.asked, before.told
+        self._statements[name] = statement
         parsed = (Send(codec.frame(b"1")),)
         # what is prepared for many executions may have failed to be
         return self._asking.learn(statement, lambda: parsed, self._refused(name)) if name else parsed
@@ -250,7 +250,9 @@ class PostgresSession:
         return open_()
 
     def _open(self, statement: Statement, bound: codec.Bind) -> Outs:
-        self._portals[bound.portal] = Portal(statement.request(bound), bound.wanted)
+        request = statement.request(bound, self._types)
+        given = statement.as_given(request)
+        self._portals[bound.portal] = Portal(request, bound.wanted, None, given, self._types)
         return (Send(codec.frame(b"2")),)
 
     def _describe(self, body: bytes) -> Outs:
@@ -296,7 +298,7 @@ class PostgresSession:
         sql = portal.request.sql
         if self._standing.status != "E" and is_copy_in(sql):
             return self._copy_in(portal.request, answered) if running else then()
-        return self._asking.resolve(portal.request, answered)
+        return self._asking.resolve(portal.request, answered, portal.given)
 
     def _execute(self, body: bytes) -> Outs:
         name, limit = codec.execute(body)
@@ -403,7 +405,7 @@ class PostgresSession:
         sent = [codec.saying(b"N", notice) for notice in reply.notices]
         try:
             for number, result in enumerate(reply.results):
-                sent.append(in_text(result))
+                sent.append(in_text(result, self._types))
                 if reply.failure is not None and not result.tag:
                     break  # the failure cut it off
                 sent.append(codec.complete(result.tag))
@@ -439,6 +441,8 @@ class PostgresSession:
             self._standing.assume(name, value)
         if reply.status:
             self._standing.status = reply.status
+        for one in reply.notifies:
+            self._standing.notify(one.channel, one.payload)
 
     def _ready(self) -> Outs:
         """What was asked for is done."""

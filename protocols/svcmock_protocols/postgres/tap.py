@@ -12,6 +12,7 @@ Notices, reports and notifications come at any time and answer nothing. A failur
 
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, ClassVar, Final
 
 from svcmock.protocol import Context, Forward, Opaque, ProtocolError, Seen, Shut, Side, Sight, Upstream
@@ -25,8 +26,8 @@ from svcmock_protocols.postgres.watched import Expected, Portal, Prepared, Run, 
 
 MAX_MESSAGE: Final = 256 << 20
 """Bytes of a message that is watched."""
-MAX_EXPECTED: Final = 100_000
-"""Messages that wait for their answers."""
+MAX_EXPECTED: Final = 1_000_000
+"""Messages that wait for their answers. A bulk insert sends as many as fit into the buffers on the way."""
 MAX_SETTINGS: Final = 1000
 """Parameters that a server reports as changed until it is ready."""
 _PASSED_BY: Final = frozenset({b"p", b"H"})
@@ -53,6 +54,12 @@ class PostgresTap:
         self._copy: Expected | None = None
         """The Execute of a COPY ... FROM STDIN for which the client sends data."""
         self._at = 0.0
+        self._peace = False
+
+    @property
+    def at_peace(self) -> bool:
+        """Whether the server is ready and outside a transaction, and the client has asked for nothing since."""
+        return self._peace and not self._blind and not self._client.held and not self._server.held
 
     # --- the contract ---
 
@@ -86,7 +93,7 @@ class PostgresTap:
                 self._passed(out)
                 if not self._login.ready:
                     return out
-                self._exchanges.logged_in(self._login.parameters)
+                self._exchanges.logged_in(self._login.parameters, self._login.pid)
                 data = self._login.late()
             if data:
                 out.append(Forward(data, Side.CLIENT))
@@ -95,10 +102,12 @@ class PostgresTap:
             self._give_up(f"the server's bytes are no PostgreSQL: {error}", out)
         return out
 
-    def eof(self, side: Side, at: float) -> Sight:  # noqa: ARG002  what an end means does not depend on time
+    def eof(self, side: Side, at: float) -> Sight:
         out: list[Seen] = []
+        self._at = at
         if side is Side.CLIENT:
             self._left(out)
+            self._exchanges.left()
             if not self._login.refused:
                 out.append(Shut(Side.SERVER))
             return out
@@ -107,7 +116,7 @@ class PostgresTap:
         out.append(Shut(Side.CLIENT))
         return out
 
-    def unreachable(self, why: str, at: float) -> Sight:  # noqa: ARG002  as above
+    def unreachable(self, why: str, at: float) -> Sight:  # noqa: ARG002  it does not depend on time
         out: list[Seen] = []
         self._login.unreachable(why, out)
         self._exchanges.lose_all(f"the upstream cannot be reached: {why}", out)
@@ -143,6 +152,7 @@ class PostgresTap:
             self._asked(kind, body, out)
 
     def _asked(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
+        self._peace = False
         if kind not in _OF_COPIES:
             self._copy = None
         act = self._acts.get(kind)
@@ -202,6 +212,7 @@ class PostgresTap:
         self._ends_batch(Expected(b"F"))
 
     def _ends_batch(self, expected: Expected) -> None:
+        self._exchanges.asked()
         expected.batch = self._named.batch
         self._named.batch += 1
         self._queue.append(expected)
@@ -240,6 +251,7 @@ class PostgresTap:
         self._server.add(data)
         while not self._blind and (found := self._server.next()) is not None:
             self._told(*found, out)
+        self._exchanges.relieve(out)
 
     def _told(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
         head = self._queue[0] if self._queue else None
@@ -251,7 +263,7 @@ class PostgresTap:
             case b"N":
                 self._noticed(head, body)
             case b"A":
-                pass
+                self._exchanges.notified(*codec.notified(body), self._at, out)
             case b"E":
                 self._failed(codec.said_by(body), out)
             case b"W":
@@ -280,7 +292,8 @@ class PostgresTap:
         if run is None and head.kind == b"S":
             run = self._exchanges.done[-1] if self._exchanges.done else None
         elif run is None:
-            run = next((one.run for one in self._queue if one.run and leads_to(head, one.run)), None)
+            batch = takewhile(lambda one: one.kind != b"S", self._queue)
+            run = next((one.run for one in batch if one.run and leads_to(head, one.run)), None)
         if run is not None:
             run.notice(body)
 
@@ -331,9 +344,9 @@ class PostgresTap:
                 self._queue.popleft()
                 self._break_off(run)
             case b"G" | b"H":
-                run.copies(body, out=kind == b"H")
-                if kind == b"G":  # a Sync that came before the data is not answered
+                if kind == b"G" and not run.copying:  # a Sync that came before the data is not answered
                     self._queue = deque([one for one in self._queue if one.copy is not head])
+                run.copies(body, out=kind == b"H")
             case b"d":
                 run.piece(body, out=True)
             case b"c":
@@ -356,8 +369,9 @@ class PostgresTap:
             for portal in self._named.drop_until(head.batch):
                 self._dropped(portal)
             self._exchanges.ended()
+        self._peace = status == "I" and not self._queue
         settings, self._settings = self._settings, []
-        self._exchanges.settle(status, settings, out)
+        self._exchanges.settle(status, settings, out, self._at)
 
     # --- failures ---
 
@@ -415,19 +429,22 @@ class PostgresTap:
         for portal in self._named.drop_until(self._named.batch):
             self._dropped(portal)
         self._exchanges.ended(whole=True)
-        self._exchanges.settle(None, [], out)
+        self._exchanges.settle(None, [], out, self._at)
 
     def _lost(self, why: str, out: list[Seen]) -> None:
         """Nothing more is answered, for this reason."""
         self._queue.clear()
         self._left(out)
         self._exchanges.lose_all(why, out)
+        self._exchanges.left()
 
     def _give_up(self, why: str, out: list[Seen]) -> None:
         """From here on nothing is read."""
         self._exchanges.lose_all(why, out)
+        self._exchanges.left()
         self._release(out)
-        out.append(Opaque(why))
+        if not self._login.refused:
+            out.append(Opaque(why))
 
     def _release(self, out: list[Seen]) -> None:
         if not self._blind:

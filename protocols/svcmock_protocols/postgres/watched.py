@@ -172,15 +172,21 @@ class Run(Struct, eq=False):
     def request(self) -> Request:
         """What was asked."""
         copy = b"".join(self.given or ()) if self.copying else None
+        types = () if self.bound is None else self.prepared.types_for(len(self.bound.values))
+        return Request(self.prepared.sql, self.params(), types, copy)
+
+    def params(self) -> tuple[Value, ...]:
+        """Those that were bound."""
         if self.bound is None:
-            return Request(self.prepared.sql, copy=copy)
-        values = self.bound.values
+            return ()
+        values, formats = self.bound.values, self.bound.formats
         types = self.prepared.types_for(len(values))
-        params = [
-            read(value, oid, binary=codec.form_of(self.bound.formats, number), exact=False)
-            for number, (value, oid) in enumerate(zip(values, types, strict=True))
-        ]
-        return Request(self.prepared.sql, tuple(params), types, copy)
+        return tuple(
+            [
+                read(value, oid, binary=codec.form_of(formats, number), exact=False)
+                for number, (value, oid) in enumerate(zip(values, types, strict=True))
+            ]
+        )
 
     def reply(self) -> Reply:
         """What was answered, a result that failure cut off included."""

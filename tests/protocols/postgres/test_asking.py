@@ -85,3 +85,20 @@ def test_an_answer_that_is_not_owed():
     asking = Asking(Standing({}), Cursors())
     assert asking.reply(ANN) == ()
     assert not asking.awaits(Ask(0, Request()))
+
+
+def test_types_that_were_only_told_of_are_no_condition():
+    """What was recorded while nobody knew them is found without."""
+    asking, told = Asking(Standing({}), Cursors()), []
+    typed, given = Request("SELECT $1", ("12.50",), (1700,)), Request("SELECT $1", ("12.50",), (0,))
+
+    def then(reply: Reply):
+        told.append(reply)
+        return ()
+
+    (first,) = asking.resolve(typed, then, given)
+    (second,) = asking.reply(None)
+    assert [first.request, second.request] == [typed, given]
+    assert second.optional
+    asking.reply(ANN)
+    assert told == [ANN]

@@ -149,7 +149,7 @@ def responder(tmp_path_factory: pytest.TempPathFactory) -> Responder:
     return served(tmp_path_factory.mktemp("db"))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(STEPS)
 def test_nobody_can_tell(
     responder: Responder, tmp_path_factory: pytest.TempPathFactory, steps: list[Any]

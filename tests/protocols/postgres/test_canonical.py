@@ -1,10 +1,14 @@
 """What decides a match."""
 
 import pytest
+from msgspec.structs import replace
 
 from svcmock.protocol import Blob
 from svcmock_protocols.postgres.canonical import address, decisive, fields, key, value_of
+from svcmock_protocols.postgres.facts import Facts
 from svcmock_protocols.postgres.messages import Raw, Request
+from svcmock_protocols.postgres.types import Types
+from svcmock_protocols.postgres.types.declared import Declared
 from tests.protocols.postgres.wire import context
 
 SQL = "SELECT name FROM users WHERE id = $1"
@@ -26,6 +30,13 @@ def same(one: Request, other: Request, ignore: tuple[str, ...] = ()) -> bool:
 )
 def test_comments_and_layout_decide_nothing(sql):
     assert same(Request(sql, ("1",)), Request(SQL, ("1",)))
+
+
+def test_names_of_cursors_decide_nothing():
+    one, other = [Request(f'DECLARE "{name}" CURSOR FOR {SQL}', ("1",)) for name in ("curs_1", "curs_2")]
+    assert same(one, other)
+    assert decisive(one, context()) == decisive(other, context())
+    assert not same(one, Request(one.sql, ("2",)))
 
 
 @pytest.mark.parametrize("sql", [SQL.lower(), f"/*+ SeqScan(users) */ {SQL}", SQL.replace("$1", "' $1'")])
@@ -54,7 +65,14 @@ def test_equal_values_of_different_types_are_the_same(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Charlie", "Alice!!"), ("1", "2"), ("1", None), ("", None), ("a", Raw(b"a")), (Raw(b"a"), Raw(b"b"))],
+    [
+        ("Charlie", "Alice!!"),
+        ("1", "2"),
+        ("1", None),
+        ("", None),
+        ("a", Raw(b"\xff")),
+        (Raw(b"\xfe"), Raw(b"\xff")),
+    ],
 )
 def test_other_values_decide_however_long_they_are(one, other):
     assert not same(Request(SQL, (one,), (25,)), Request(SQL, (other,), (25,)))
@@ -85,15 +103,27 @@ def test_what_is_copied_decides():
 
 def test_fields():
     request = Request(f"{SQL} ;", ("042",), (23,), b"1\n")
-    assert dict(fields(request)) == {"sql": SQL, "params": ["42"], "command": "SELECT", "copy": "1\n"}
-    assert dict(fields(Request(SQL, op="describe"))) == {"params": [], "command": "SELECT", "describe": SQL}
-    assert len(fields(Request(SQL))) == 3
+    told = dict(fields(request, context()))
+    assert told == {"sql": SQL, "params": ["42"], "command": "SELECT", "copy": "1\n"}
+    told = dict(fields(Request(SQL, op="describe"), context()))
+    assert told == {"params": [], "command": "SELECT", "describe": SQL}
+    assert len(fields(Request(SQL), context())) == 3
     with pytest.raises(KeyError):
-        fields(request)["colour"]
+        fields(request, context())["colour"]
     assert decisive(Request(SQL, op="columns"), context()) == {"columns": SQL}
 
 
 def test_values():
     assert value_of(None, 23) is None
     assert value_of(Raw(b"\0"), 23) == {"binary": "00"}
+    assert [value_of(Raw(data), 0) for data in (b"", b"a", b"\xff")] == ["", "a", {"binary": "ff"}]
     assert value_of(Raw(b"\0", binary=False), 23) == {"text": "00"}
+
+
+def test_a_value_of_a_type_that_is_declared_is_its_text():
+    known = Types([Declared(16400, "mood", "enum")])
+    declared = replace(context(), schema=Facts(types=known))
+    text, binary = (Request(SQL, (value,), (16400,)) for value in ("happy", Raw(b"happy")))
+    assert key(text, declared) == key(binary, declared)
+    assert key(text, context()) != key(binary, context())
+    assert fields(binary, declared)["params"] == decisive(binary, declared)["params"] == ["happy"]

@@ -1,9 +1,12 @@
 """How a client of a recorded service logs in, with the bytes of both sides."""
 
 import pytest
+from scramp import ScramClient
 
+from svcmock.capabilities import Credentials
 from svcmock.protocol import Fact, Forward, Opaque, Shut, Side, StartTLS, Upstream
 from svcmock_protocols.postgres import login
+from svcmock_protocols.postgres.messages import Options
 from svcmock_protocols.postgres.tap import PostgresTap
 from tests.protocols.postgres import wire
 
@@ -115,3 +118,127 @@ def tap_after(told: bytes) -> list:
     one = tap()
     one.from_client(wire.startup(), 0.0)
     return list(one.from_server(told, 0.0))
+
+
+# --- the recorder logs in itself ---
+
+
+def own(password: str | None = "pencil", user: str | None = "app", url: str = "") -> PostgresTap:
+    known = Credentials(user, password, lambda: "nonce")
+    upstream = Upstream(f"postgres://db.example{url}", "db.example", credentials=known)
+    return PostgresTap(wire.context(Options(auth="terminate")), upstream)
+
+
+def test_the_client_is_let_in_when_the_server_has_let_in_the_recorder():
+    one = own()
+    begun = wire.startup(user="app", database="shop", timezone="UTC")
+    assert one.from_client(wire.startup(user="ann", database="shop", timezone="UTC"), 0.0) == [
+        Forward(begun, Side.SERVER)
+    ]
+    assert one.from_client(wire.query("SELECT 1")[:9], 0.0) == []  # said too early: it waits
+    asked = wire.message(b"R", wire.i32(5), b"salt")
+    (answer,) = one.from_server(asked, 0.0)
+    assert answer.to is Side.SERVER
+    assert answer.data.startswith(b"p")
+    hello, early = one.from_server(wire.message(b"R", wire.i32(0)), 0.0)
+    assert hello == Forward(wire.message(b"R", wire.i32(0)), Side.CLIENT)
+    assert early == Forward(wire.query("SELECT 1")[:9], Side.SERVER)
+    assert one.from_server(wire.ready(), 0.0) == [Forward(wire.ready(), Side.CLIENT)]
+
+
+def test_the_users_database_stays_its_own():
+    one = own()
+    (out,) = one.from_client(wire.startup(user="ann"), 0.0)
+    assert out == Forward(wire.startup(user="app", database="ann"), Side.SERVER)
+    (out,) = own(user=None).from_client(wire.startup(user="ann", database="x"), 0.0)
+    assert out == Forward(wire.startup(user="ann", database="x"), Side.SERVER)
+
+
+def test_tls_comes_first():
+    one = own(url="?sslmode=require")
+    assert one.from_client(wire.startup(user="ann", database="x"), 0.0) == [Forward(wire.SSL, Side.SERVER)]
+    begun = Forward(wire.startup(user="app", database="x"), Side.SERVER)
+    assert one.from_server(b"S", 0.0) == [StartTLS(Side.SERVER), begun]
+
+
+def test_the_servers_own_failure_reaches_the_client():
+    one = own()
+    one.from_client(wire.startup(), 0.0)
+    refused = wire.error("28P01", "password authentication failed", "FATAL")
+    assert one.from_server(refused, 0.0) == [Forward(refused, Side.CLIENT)]
+    assert one.eof(Side.SERVER, 0.0) == [Shut(Side.CLIENT)]
+
+
+def failure(out: list) -> bytes:
+    """What the client is told; the server is told no more."""
+    told, *shut = out
+    assert told.to is Side.CLIENT
+    assert shut == [Shut(Side.CLIENT), Shut(Side.SERVER)]
+    return told.data
+
+
+def test_what_the_recorder_cannot_answer():
+    one = own(password=None)
+    one.from_client(wire.startup(), 0.0)
+    told = failure(one.from_server(wire.message(b"R", wire.i32(3)), 0.0))
+    assert b"db.example: it asks for a password, and none is known" in told
+    assert one.from_client(b"more", 0.0) == one.from_server(b"more", 0.0) == ()
+
+
+@pytest.mark.parametrize("bytes_", [b"R\0\0\0\3", b"R\0\0\0\6\0\0", b"HTTP/1.1 400"])
+def test_a_server_that_speaks_something_else(bytes_):
+    """Nothing is passed on: the client's login is not the server's."""
+    one = own()
+    one.from_client(wire.startup(), 0.0)
+    assert b"there is no login at db.example" in failure(one.from_server(bytes_, 0.0))
+
+
+def test_a_server_that_leaves():
+    one = own()
+    one.from_client(wire.startup(), 0.0)
+    told, *_ = one.eof(Side.SERVER, 0.0)
+    assert b"there is no login at db.example" in told.data
+
+
+def test_a_server_that_speaks_first():
+    one = own(password="pencil")
+    assert b"there is no login" in failure(one.from_server(wire.message(b"R", wire.i32(0)), 0.0))
+    one = own()
+    one.from_client(wire.startup(), 0.0)
+    hello = wire.message(b"R", wire.i32(0))
+    out = one.from_server(hello + hello, 0.0)
+    assert out[0] == Forward(hello, Side.CLIENT)
+    assert isinstance(out[-1], Opaque)
+
+
+def guarded(password: str) -> PostgresTap:
+    upstream = Upstream("postgres://db", "db.example", credentials=Credentials("app", "x", lambda: "nonce"))
+    return PostgresTap(wire.context(Options(auth="terminate", password=password)), upstream)
+
+
+def responding(one: PostgresTap, tried: str) -> list:
+    """A client that is asked for the password that the service has."""
+    (offer,) = one.from_client(wire.startup(), 0.0)
+    assert offer == Forward(wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256\0\0"), Side.CLIENT)
+    client = ScramClient(["SCRAM-SHA-256"], "ann", tried)
+    first = client.get_client_first().encode()
+    (told,) = one.from_client(wire.message(b"p", b"SCRAM-SHA-256\0", wire.value(first)), 0.0)
+    client.set_server_first(told.data[9:].decode())
+    return list(one.from_client(wire.message(b"p", client.get_client_final().encode()), 0.0))
+
+
+def test_clients_may_need_a_password_of_their_own():
+    final, begun = responding(guarded("theirs"), "theirs")
+    assert final.data.startswith(b"R")
+    assert begun == Forward(wire.startup(user="app", database="shop"), Side.SERVER)
+    told = failure(responding(guarded("theirs"), "guessed"))
+    assert b'password authentication failed for user "ann"' in told
+
+
+def test_a_client_that_gives_up_its_login():
+    one = guarded("theirs")
+    one.from_client(wire.startup(), 0.0)
+    assert one.from_client(wire.TERMINATE, 0.0) == [Shut(Side.CLIENT), Shut(Side.SERVER)]
+    one = guarded("theirs")
+    one.from_client(wire.startup(), 0.0)
+    assert b"there is no login" in failure(one.from_client(wire.query("SELECT 1"), 0.0))

@@ -3,6 +3,7 @@
 import pytest
 
 from svcmock.protocol import Began, Exchange, Lost, Timing
+from svcmock_protocols.postgres import recorded
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, said
 from svcmock_protocols.postgres.recorded import Exchanges
 from svcmock_protocols.postgres.watched import Prepared, Run
@@ -12,7 +13,7 @@ from tests.protocols.postgres.wire import context, token
 def made(*told: tuple[str, str] | tuple[str, str, str], settings=(), before=()):
     """What is seen of these statements, each with its tag or its failure's code; then comes the status."""
     exchanges, out = Exchanges(context()), []
-    exchanges.logged_in({"TimeZone": "UTC", "application_name": ""})
+    exchanges.logged_in({"TimeZone": "UTC", "application_name": ""}, 7)
     for batch in (*before, told):
         out.clear()
         for sql, tag, *code in batch[:-1]:
@@ -24,7 +25,7 @@ def made(*told: tuple[str, str] | tuple[str, str, str], settings=(), before=()):
                 run.completed(tag)
             exchanges.finish(run)
             exchanges.finish(run)
-        exchanges.settle(batch[-1], list(settings) if batch is told else [], out)
+        exchanges.settle(batch[-1], list(settings) if batch is told else [], out, 2.0)
     assert exchanges.open == {}
     return out
 
@@ -127,6 +128,22 @@ def test_losing():
         run = Run(Prepared("SELECT 1"), 0.0, why=why)
         exchanges.begin(run, out)
     exchanges.finish(run)
-    exchanges.settle("I", [], out)
+    exchanges.settle("I", [], out, 2.0)
     exchanges.lose_all("gone", out)
     assert out == [Began(1), Began(2), Lost(2, "too large", "skipped"), Lost(1, "gone")]
+
+
+def test_what_is_much_is_written_before_the_server_is_ready(monkeypatch):
+    """All but the last, which says how the transaction ends."""
+    monkeypatch.setattr(recorded, "MAX_DONE", 3)
+    exchanges, out = Exchanges(context()), []
+    for number in range(6):
+        run = Run(Prepared(f"INSERT {number}"), 0.0)
+        exchanges.begin(run, out)
+        run.completed("INSERT 0 1")
+        exchanges.finish(run)
+        exchanges.relieve(out)
+    assert requests(out) == ["INSERT 0", "INSERT 1", "INSERT 2"]
+    exchanges.settle("T", [], out, 2.0)
+    assert requests(out) == [f"INSERT {number}" for number in range(6)]
+    assert [one.reply.status for one in out if isinstance(one, Exchange)] == [""] * 5 + ["T"]

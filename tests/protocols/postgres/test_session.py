@@ -177,6 +177,22 @@ def test_asyncpg_that_keeps_no_statements(described):
     assert wire.kinds(told(refused)) == "1EZ"
 
 
+def test_psycopg_with_values_that_have_no_type():
+    """What the statement's description says of them counts. It is asked for once, however often it is parsed."""
+    batch = wire.parse("SELECT d($1)") + wire.bind((b"01",)) + wire.describe() + wire.execute() + wire.SYNC
+    typed, given = Request("SELECT d($1)", ("01",), (23,)), Request("SELECT d($1)", ("01",), (0,))
+    description = Request("SELECT d($1)", op="describe")
+    assert asked(batch + batch) == [description, typed, typed]
+    none = [
+        out.request
+        for out in serve(
+            session(), [batch], lambda one: answer(one) if one.op != "query" else None if one == typed else ANN
+        )
+        if isinstance(out, Ask)
+    ]
+    assert none == [description, typed, given]
+
+
 def test_pg8000():
     """Three batches of an unnamed statement, each with Flush and Sync."""
     data = wire.parse("SELECT d($1)") + wire.FLUSH + wire.SYNC + wire.describe("S") + wire.FLUSH + wire.SYNC
@@ -364,10 +380,10 @@ def test_channels():
     (publish,) = [out for out in outs if isinstance(out, Publish)]
     heard = wire.message(b"A", wire.i32(7), b"jobs\0x\0")
     assert publish == Publish(channel("jobs"), heard)
-    assert one.published(channel("jobs"), heard) == (Send(heard),)
+    assert one.published(channel("jobs"), heard) == [Send(heard)]
     assert one.heard(publish, 1) == ()
     serve(one, [wire.query("BEGIN")], answer)
-    assert one.published(channel("jobs"), heard) == ()
+    assert one.published(channel("jobs"), heard) == []
     made = serve(one, [wire.query("COMMIT")], answer)
     assert wire.kinds(wire.sent(made)) == "CAZ"
     assert Unsubscribe(channel("jobs")) in serve(one, [wire.query("UNLISTEN *")], answer)
@@ -591,11 +607,12 @@ def test_draining_finishes_what_is_owed():
 
 def test_a_message_that_does_not_end():
     one = session()
-    assert one.at_rest is None
+    assert one.at_rest is not None
     assert one.received(b"Q\0\0") == []
     assert not one.idle
+    assert one.at_rest is None
     assert b"08P01" in wire.sent(one.timed_out())
-    assert one.woke("x") == ()
+    assert not one.woke("x")
 
 
 WORK = b"".join(

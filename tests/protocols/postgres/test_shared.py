@@ -1,6 +1,8 @@
 """What connections share."""
 
 from svcmock_protocols.postgres.shared import State, cancelling, channel
+from svcmock_protocols.postgres.types import Types
+from svcmock_protocols.postgres.types.declared import Declared
 
 
 def test_no_two_connections_have_the_same_key():
@@ -27,3 +29,21 @@ def test_types_that_are_not_said_are_those_of_before():
 
 def test_topics_do_not_meet():
     assert len({cancelling(1, b"abcd"), cancelling(1, b"abce"), channel("1"), channel("cancel")}) == 4
+
+
+def test_types_that_a_server_tells_of():
+    state = State()
+    mood, moods = Declared(16400, "mood", "enum"), Declared(16401, "_mood", "array", of=16400)
+    assert state.made_of([23, 16401]) == {16401}
+    assert state.declare(moods)
+    assert not state.declare(moods)
+    assert state.made_of([16401]) == {16400, 16401}
+    assert not state.known.known(16401)
+    assert state.declare(mood)
+    assert state.known.known(16401)
+    state.school(Types([Declared(16400, "other", "enum")]))
+    assert state.known.name(16400) == "mood"
+    known = Types([mood])
+    new = State()
+    new.school(known)
+    assert new.known is known

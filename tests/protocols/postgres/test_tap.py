@@ -1,9 +1,10 @@
 """Recording, with the bytes of both sides."""
 
 import pytest
+from msgspec.structs import replace
 
 from svcmock.protocol import Began, Exchange, Forward, Lost, Opaque, Shut, Side, Upstream
-from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, said
+from svcmock_protocols.postgres.messages import Column, Notification, Reply, Request, Result, said
 from svcmock_protocols.postgres.tap import PostgresTap
 from tests.protocols.conformance import check_tap_splits, mutate, watch
 from tests.protocols.postgres import wire
@@ -358,8 +359,8 @@ def test_a_copy_that_fails_and_its_syncs(turns, given):
 # --- what is said unasked ---
 
 
-def test_notices_notifications_and_reports():
-    noise = wire.error("00000", "hi", "NOTICE", b"N") + wire.message(b"A", wire.i32(1), b"c\0p\0")
+def test_notices_and_reports():
+    noise = wire.error("00000", "hi", "NOTICE", b"N")
     found = exchanges(
         (b"", noise),
         (wire.query("CALL p()"), noise + wire.complete("CALL") + wire.reported("x", "y") + wire.ready("T")),
@@ -385,6 +386,122 @@ def test_what_changes_unasked_is_no_statements():
     assert found == [(Request("SELECT 1"), Reply((Result(tag="SELECT 1"),)))]
 
 
+# --- notifications ---
+
+
+class Connections:
+    """Several recorded connections of one service, whose servers have the process numbers 1, 2, ..."""
+
+    def __init__(self, count: int) -> None:
+        context = wire.context()
+        self.taps = [PostgresTap(context, Upstream("postgres://db", "db")) for _ in range(count)]
+        self.seen: list = []
+        for number, one in enumerate(self.taps):
+            one.from_client(wire.startup(), 0.0)
+            one.from_server(wire.HELLO.replace(wire.i32(7), wire.i32(number + 1)), 0.0)
+
+    def turn(self, number: int, client: bytes, server: bytes, at: float = 1.0) -> None:
+        tap = self.taps[number - 1]
+        self.seen += [*tap.from_client(client, at), *tap.from_server(server, at)]
+
+    @property
+    def told(self) -> list[tuple[Request, Reply]]:
+        """The notifications that are recorded."""
+        exchanged = [(one.request, one.reply) for one in self.seen if isinstance(one, Exchange)]
+        return [(request, reply) for request, reply in exchanged if request.op in ("follows", "listen")]
+
+
+def heard(pid: int, payload: str) -> bytes:
+    return wire.message(b"A", wire.i32(pid), wire.z("jobs"), wire.z(payload))
+
+
+def notifies(payload: str, after: float = 0.0) -> Reply:
+    return Reply(notifies=(Notification("jobs", payload),), after=after)
+
+
+INSERT = wire.query("INSERT INTO t VALUES (1)")
+INSERTED = wire.complete("INSERT 0 1")
+FOLLOWS = Request("INSERT INTO t VALUES (1)", op="follows")
+
+
+def listening(count: int = 2) -> Connections:
+    """The first one listens."""
+    made = Connections(count)
+    made.turn(1, wire.query("LISTEN jobs"), wire.complete("LISTEN") + wire.ready())
+    return made
+
+
+def test_a_notification_follows_what_another_connection_has_done():
+    made = listening()
+    made.turn(2, INSERT, INSERTED + wire.ready())
+    made.turn(1, b"", heard(2, "a"))
+    assert made.told == [(FOLLOWS, notifies("a"))]
+
+
+def test_a_notification_that_comes_before_what_it_follows_is_answered():
+    made = listening()
+    made.turn(2, INSERT, b"")
+    made.turn(1, b"", heard(2, "a") + heard(2, "b"))
+    assert made.told == []
+    made.turn(2, b"", INSERTED + wire.ready())
+    assert made.told == [(FOLLOWS, notifies("a")), (replace(FOLLOWS, number=1), notifies("b"))]
+
+
+def test_a_notification_follows_the_last_change_of_its_transaction():
+    made = listening()
+    made.turn(2, wire.query("BEGIN"), wire.complete("BEGIN") + wire.ready("T"))
+    made.turn(2, wire.query("UPDATE u SET v = 1"), wire.complete("UPDATE 1") + wire.ready("T"))
+    made.turn(2, INSERT, INSERTED + wire.ready("T"))
+    made.turn(2, wire.query("SELECT 1"), IDS + wire.row(b"1") + wire.complete("SELECT 1") + wire.ready("T"))
+    made.turn(2, wire.query("COMMIT"), wire.complete("COMMIT") + wire.ready())
+    made.turn(1, b"", heard(2, "a"))
+    assert made.told == [(FOLLOWS, notifies("a"))]
+
+
+def test_what_was_rolled_back_notified_nobody():
+    made = listening()
+    made.turn(2, INSERT, INSERTED + wire.ready())
+    made.turn(2, wire.query("BEGIN"), wire.complete("BEGIN") + wire.ready("T"))
+    made.turn(2, wire.query("UPDATE u SET v = 1"), wire.complete("UPDATE 1") + wire.ready("T"))
+    made.turn(2, wire.query("ROLLBACK"), wire.complete("ROLLBACK") + wire.ready())
+    made.turn(1, b"", heard(2, "a"))
+    assert made.told == [(FOLLOWS, notifies("a"))]
+
+
+def test_what_clients_notify_themselves_is_no_exchange():
+    made = listening()
+    made.turn(2, wire.query("NOTIFY jobs, 'a'"), wire.complete("NOTIFY") + wire.ready())
+    made.turn(1, b"", heard(2, "a"))
+    run = wire.parse("SELECT pg_notify($1, $2)") + wire.bind((b"jobs", b"b")) + wire.execute() + wire.SYNC
+    made.turn(2, run, b"")
+    made.turn(1, b"", heard(2, "b"))
+    void = wire.row(b"") + wire.complete("SELECT 1") + wire.ready()
+    made.turn(2, b"", wire.PARSED + wire.BOUND + void)
+    made.turn(1, wire.query("NOTIFY jobs, 'c'"), wire.complete("NOTIFY") + heard(1, "c") + wire.ready())
+    assert made.told == []
+
+
+def test_what_others_notify_follows_the_listen():
+    made = listening()
+    made.turn(1, b"", heard(99, "a"), 3.5)
+    made.turn(1, b"", heard(99, "b"), 4.0)
+    first = Request("jobs", op="listen")
+    assert made.told == [(first, notifies("a", 2.5)), (replace(first, number=1), notifies("b", 0.5))]
+
+
+def test_one_that_is_gone_hears_nothing():
+    """Another one that listens is heard in its place."""
+    made = listening(3)
+    made.turn(3, wire.query("LISTEN jobs"), wire.complete("LISTEN") + wire.ready())
+    made.turn(2, INSERT, INSERTED + wire.ready())
+    made.turn(3, b"", heard(2, "a"))
+    made.turn(1, b"", heard(2, "a"))
+    made.taps[0].eof(Side.CLIENT, 2.0)
+    made.turn(1, b"", heard(2, "b"))
+    made.turn(3, b"", heard(2, "b"))
+    assert made.told == [(FOLLOWS, notifies("a")), (replace(FOLLOWS, number=1), notifies("b"))]
+
+
 # --- what is not understood ---
 
 
@@ -402,6 +519,7 @@ def test_what_changes_unasked_is_no_statements():
         (wire.query("x"), wire.message(b"W", b"\0\0\0")),
         (wire.SYNC, wire.message(b"T", b"\0\0")),
         (wire.SYNC, wire.message(b"Z")),
+        (b"", wire.message(b"A", b"\0\0\0\1no end")),
         (wire.SYNC, wire.ready("X")),
         (wire.SYNC, wire.ready() + wire.ready()),
         (wire.query("x"), wire.complete("X") + wire.ready() + wire.complete("Y")),
