@@ -19,6 +19,7 @@ from svcmock.config import (
 )
 from svcmock.model import Admin, Graph, Limits, Service, Tcp, Tls, Unix
 from svcmock.protocol import Invalid
+from svcmock_protocols.postgres import plugin as postgres
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -471,6 +472,28 @@ def test_an_upstream_is_a_host_and_nothing_more(tmp_path: Path, url: str, proble
     text = f'version: 1\nservices:\n  a: {{listen: 8081, upstream: "{url}"}}\n'
     _, problems = parse_graph(text.encode(), tmp_path, PLUGINS)
     assert [found.message for found in problems] == ([problem] if problem else [])
+
+
+LOGS_IN = "options: {auth: terminate}"
+NOT_ITSELF = "clients log in themselves: it is for protocols and `options` with which the recorder does"
+BY_NAME = "an upstream takes no password: `upstream_password_env` names the variable that has it"
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "problem"),
+    [
+        ("postgres://app@db", f"{LOGS_IN}, upstream_password_env: DB", None),
+        ("postgres://db", LOGS_IN, None),
+        ("postgres://app:s3cret@db", LOGS_IN, BY_NAME),
+        ("postgres://app@db", "options: {}", "an upstream takes no credentials: clients send their own"),
+        ("postgres://db", "options: {}, upstream_password_env: DB", NOT_ITSELF),
+    ],
+)
+def test_a_recorder_that_logs_in_itself(tmp_path: Path, url: str, more: str, problem: str | None) -> None:
+    text = f'version: 1\nservices:\n  a: {{listen: 8081, protocol: postgres, upstream: "{url}", {more}}}\n'
+    graph, problems = parse_graph(text.encode(), tmp_path, {"postgres": postgres})
+    assert [found.message for found in problems] == ([problem] if problem else [])
+    assert graph is None or graph.services["a"].upstream_password_env in ("DB", None)
 
 
 @pytest.mark.parametrize(

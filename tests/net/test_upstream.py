@@ -15,6 +15,7 @@ from svcmock.net import upstream as upstreams
 from svcmock.net.tls import server_context
 from svcmock.net.upstream import Connector, UpstreamError, upstream
 from svcmock_protocols.http import plugin
+from svcmock_protocols.postgres import plugin as postgres
 from tests.routes import SERVICE
 
 
@@ -52,6 +53,23 @@ def test_a_url_names_host_port_and_authority(url: str, authority: str, host: str
 def test_a_url_that_cannot_be_used_is_refused(url: str | None, why: str) -> None:
     with pytest.raises(UpstreamError, match=why):
         upstream(service(url), plugin)  # type: ignore[arg-type]
+
+
+def test_a_recorder_that_logs_in_itself_reads_the_password_from_its_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = postgres.Options(auth="terminate")
+    named = service("postgres://an%40n@db", options=options, upstream_password_env="DB_PASSWORD")
+    with pytest.raises(UpstreamError, match="no environment variable DB_PASSWORD"):
+        Connector(named, postgres)  # type: ignore[arg-type]
+    monkeypatch.setenv("DB_PASSWORD", "pencil")
+    known = Connector(named, postgres).upstream.credentials  # type: ignore[arg-type]
+    assert (known.user, known.password) == ("an@n", "pencil")
+    assert known.nonce() != known.nonce()
+    plain = Connector(service("postgres://db", options=options), postgres)  # type: ignore[arg-type]
+    assert (plain.upstream.credentials.user, plain.upstream.credentials.password) == (None, None)
+    relayed = Connector(service("postgres://db", options=postgres.Options()), postgres)  # type: ignore[arg-type]
+    assert relayed.upstream.credentials is None
 
 
 def attempt(url: str, **more: object) -> None:
