@@ -129,7 +129,7 @@ class TcpPlugin:
     def miss(self, request: Any, explanation: Explanation, context: Context) -> Any:
         if isinstance(request, tape.TapeRequest):
             return tape_documents.miss(request, explanation, context)
-        return misses.miss(explanation, context)
+        return misses.miss(request, explanation, context)
 
     def summary(self, request: Any) -> str:
         """The beginning of a frame, in text or in hex digits, and its size."""

@@ -52,6 +52,8 @@ MAX_REPLY: Final = 64 << 20
 """Bytes of one reply."""
 MAX_REPLY_FRAMES: Final = 100_000
 """Frames of one reply."""
+SHOWN: Final = 16
+"""Bytes of a frame that was cut off that are told."""
 LATE: Final = 3.0
 """Seconds after which an end is no part of an answer: the server gave up a connection that nobody used."""
 
@@ -356,7 +358,9 @@ class FramedTap:
             self._flush(out)
         while (first := self._first()) is not None and self._open_ended(first):
             self._finish(first, out)
-        self._lose_waiting("the upstream left before it had answered", out)
+        rest = self._splitters[Side.SERVER].rest()
+        middle = f", in the middle of a frame that begins with {rest[:SHOWN].hex(' ')} ({len(rest)} bytes)"
+        self._lose_waiting(f"the upstream left before it had answered{middle if rest else ''}", out)
         if self._how == "reset":
             self._flush(out, self._how)
 

@@ -89,6 +89,13 @@ def test_an_end_after_an_answer_belongs_to_it() -> None:
     assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
 
 
+def test_a_server_that_leaves_in_the_middle_of_a_frame_is_told_of() -> None:
+    seen = play(make(), (C, b"a\n"), (S, b"12345"), (S, None), (C, None))
+    (lost,) = told(seen)
+    assert isinstance(lost, Lost)
+    assert lost.why.endswith("in the middle of a frame that begins with 31 32 33 34 35 (5 bytes)")
+
+
 def test_the_end_of_a_connection_that_nobody_used_is_no_part_of_an_answer() -> None:
     seen = play(make(), (C, b"a\n", 1.0), (S, b"1\n", 1.0), (S, None, 1.0 + LATE), (C, None, 5.0))
     assert exchanges(seen) == [(ask(b"a"), line(b"1", then="close"))]
