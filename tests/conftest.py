@@ -14,6 +14,11 @@ from hypothesis import settings
 
 pytest_plugins = ["pytester"]
 
+# Processes of svcmock that tests start do without what only tools for development bring: see there.
+INSTALLED = str(Path(__file__).parent / "installed")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [INSTALLED, os.environ.get("PYTHONPATH")]))
+sys.path.insert(0, INSTALLED)  # which workers get handed on
+
 # In CI the same examples every time: a change is not held up by what was wrong before it. At a desk, new ones.
 settings.register_profile(
     "svcmock",

@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from grpc_tools import protoc
 
+from svcmock.cli import main
 from tests.e2e.processes import Mock, Svcmock
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -48,10 +49,11 @@ def serve(svcmock: Svcmock, tmp_path: Path) -> Callable[[str], Mock]:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_an_example_is_free_of_problems(name: str, svcmock: Svcmock, tmp_path: Path) -> None:
+def test_an_example_is_free_of_problems(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = tmp_path / name
     shutil.copytree(CONFIGS / name, project, ignore=shutil.ignore_patterns(".svcmock"))
-    assert json.loads(svcmock.run("check", project, "--json").stdout) == {"ok": True, "problems": []}
+    assert main(["check", str(project), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": []}
 
 
 def test_the_examples_are_described() -> None:

@@ -100,7 +100,7 @@ values: Any = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(values)
 def test_anything_gives_a_value_or_problems(value: Any) -> None:
     data = b"a: 1"

@@ -92,7 +92,7 @@ def same(left: object, right: object) -> bool:
     return left == right
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(DATA)
 @example(["a\nb", {"k": "x\n\n"}, [["\n"]], {"": [{}]}])
 @example({"k" * 1200: {"long": "v" * 3000}, "": "y" * 111})
@@ -100,7 +100,7 @@ def test_a_yaml_1_1_reader_reads_the_same_value(data: object) -> None:
     assert same(read(emit(data)), data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(DATA)
 @example({"e": [1e16, 1e-7, 12345678901234567890, -0.5, 1.0]})
 def test_a_yaml_1_2_reader_reads_the_same_value(data: object) -> None:

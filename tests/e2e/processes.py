@@ -23,8 +23,6 @@ from svcmock.running import running
 
 DEADLINE = 30.0
 """Seconds after which something that should have happened has not."""
-AS_INSTALLED = Path(__file__).parent / "installed"
-"""In the way of packages that tools for development bring, and that structlog imports wherever they are."""
 KILL_AFTER = 10.0
 """Seconds that a process gets to end when it is told to."""
 
@@ -210,7 +208,6 @@ class Svcmock:
         runtime.mkdir()
         self.env = {name: value for name, value in os.environ.items() if name.lower() not in _PROXIES}
         self.env["XDG_RUNTIME_DIR"] = str(runtime)
-        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(AS_INSTALLED), self.env.get("PYTHONPATH")]))
         self._started: list[Process] = []
         self._projects: set[Path] = set()
 

@@ -291,7 +291,7 @@ ROUTES = st.lists(
 )
 
 
-@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(ROUTES, REQUESTS)
 def test_every_edit_makes_its_route_answer(tmp_path: Path, routes: list[Any], asked: Request) -> None:
     served = responder(tmp_path, *routes)
@@ -355,7 +355,7 @@ def test_any_body_can_be_explained_and_answered(tmp_path: Path, body: bytes) -> 
     assert served.miss(asked, 1, explained=True).outcome.route is None
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=40), st.binary(max_size=40), st.binary(max_size=60))
 def test_no_request_is_too_odd_for_an_explanation(
     tmp_path_factory: pytest.TempPathFactory, target: bytes, block: bytes, body: bytes

@@ -215,7 +215,7 @@ def usable(route: Any) -> bool:
     return all(route.get("match", {}).get(name, True) != {} for name in ("query", "headers"))
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(ROUTES, st.lists(REQUESTS, min_size=1, max_size=8))
 def test_finds_what_a_reading_of_all_routes_finds(routes: list[Any], asked: list[Any]) -> None:
     routes = [route for route in routes if usable(route)]

@@ -324,7 +324,7 @@ def exchanges(draw):
     return asked, answered
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(exchanges(), st.sampled_from([KNOWN, BLIND]))
 def test_every_call_survives_its_document(exchange, where):
     survives(*exchange, where)

@@ -133,7 +133,7 @@ def unknown(message):
     return wire(message) != kept
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.binary(max_size=200))
 def test_any_bytes_have_a_canonical_form(data):
     for name in ("kinds.v3.Tree", "kinds.v3.Known", "kinds.v2.Old", "no.Such", None):
@@ -171,7 +171,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(st.dictionaries(KEYS, VALUES, max_size=5), st.sampled_from(TYPES))
 def test_any_document_is_a_message_or_invalid(doc, name):
     try:

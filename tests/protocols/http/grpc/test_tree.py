@@ -88,7 +88,7 @@ def test_what_is_read_but_not_written_alike(data):
     assert not tree.exact(data)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.binary(max_size=120))
 def test_read_answers_for_any_bytes(data):
     doc = tree.read(data)

@@ -388,7 +388,7 @@ def explained(sent: list[bytes], mine: Verdict, h2s: Verdict) -> list[str]:
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(sequences())
 def test_what_h2_calls_an_error_is_one(sent: list[bytes]) -> None:
     assert compare(sent) is None
@@ -445,7 +445,7 @@ def front() -> HttpSession:
     return HttpSession(context(max_body_memory=2))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(SEEDS), st.integers(0, 1 << 30))
 def test_no_bytes_make_a_session_raise(sent: bytes, seed: int) -> None:
     check_session_survives(front, sent, None, seed)
@@ -453,7 +453,7 @@ def test_no_bytes_make_a_session_raise(sent: bytes, seed: int) -> None:
     check_session_survives(front, sent, lambda _: REPLIES[4], seed, promised=lambda _: None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(sequences(), st.integers(0, 1 << 30))
 def test_frames_in_any_order_do_the_same_however_they_are_cut(sent: list[bytes], seed: int) -> None:
     whole = START + b"".join(sent)

@@ -111,7 +111,7 @@ AGAIN = st.lists(REQUEST, min_size=1, max_size=2).flatmap(
 STEPS = st.lists(AGAIN | st.sampled_from(["same", "other", 100, 5000]), min_size=3, max_size=20)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(STEPS, st.sampled_from([0, 200, 65535]))
 def test_nobody_can_tell(tmp_path_factory: pytest.TempPathFactory, steps: list[Any], window: int) -> None:
     root = tmp_path_factory.mktemp("shop")

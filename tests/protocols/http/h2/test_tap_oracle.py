@@ -249,7 +249,7 @@ def _block(pairs: Pairs) -> bytes:
     return b"".join(b"%b: %b\r\n" % pair for pair in pairs)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**48), st.integers(5, 120))
 def test_the_ends_hear_what_they_would_hear_without_us(seed: int, steps: int) -> None:
     alone = Talk(seed, lambda _, said: said)
