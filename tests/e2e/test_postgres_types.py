@@ -121,3 +121,46 @@ def test_every_driver_gets_what_any_driver_recorded(
         assert driver(mock.ports["db"]) == real[name], name
     assert mock.status()["services"]["db"]["misses"] == 0
     mock.down()
+
+
+DECLARED = """
+version: 1
+services:
+  db:
+    listen: 0
+    protocol: postgres
+    routes: routes/
+    options:
+      types:
+        - {oid: 16400, name: mood, kind: enum}
+        - {oid: 16401, name: place, kind: composite, fields: [[name, text], [mood, 16400]]}
+"""
+ROUTES = """
+request: {sql: "SELECT mood, place FROM goods WHERE mood = $1", params: [happy], types: [16400]}
+respond:
+  columns: [{name: mood, type: 16400}, {name: place, type: 16401}]
+  rows: [[happy, '(x,sad)'], [null, null]]
+"""
+
+
+def test_types_that_a_person_declares(svcmock: Svcmock, tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    (project / "routes").mkdir(parents=True)
+    (project / "svcmock.yaml").write_text(DECLARED)
+    (project / "routes" / "db.yaml").write_text(ROUTES)
+    port = svcmock.up(project).ports["db"]
+    sql = "SELECT mood, place FROM goods WHERE mood = $1"
+
+    async def work() -> Any:
+        db = await asyncpg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres")
+        told = [tuple(row) for row in await db.fetch(sql, "happy")]
+        await db.close()
+        return told
+
+    assert asyncio.run(work()) == [("happy", ("x", "sad")), (None, None)]
+    with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", autocommit=True) as db:
+        assert psycopg.RawCursor(db).execute(sql, ["happy"]).fetchone() == ("happy", "(x,sad)")
+    (project / "svcmock.yaml").write_text(DECLARED.replace("kind: enum", "kind: mood"))
+    told = svcmock.run("check", project, code=None)
+    assert told.returncode != 0
+    assert "svcmock.yaml:10:36: expected `array` or `composite`" in told.stdout

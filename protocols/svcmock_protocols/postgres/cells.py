@@ -23,9 +23,7 @@ class Unfit(ProtocolError):
     """A value that cannot be had in the format that was asked for."""
 
 
-def read(
-    data: bytes | None, oid: int, *, binary: bool, exact: bool = True, known: Types = BUILT_IN
-) -> Value:
+def read(data: bytes | None, oid: int, *, binary: bool, exact: bool = True, known: Types = BUILT_IN) -> Value:
     """A value from the wire. `exact`: the same bytes must be had from it again."""
     if data is None:
         return None
@@ -77,9 +75,7 @@ def _told(oid: int, known: Types) -> str:
     return f"{why}: say what it is in the service's `options: types`, or record anew"
 
 
-def data_rows(
-    result: Result, wanted: Sequence[bool], start: int, stop: int, known: Types = BUILT_IN
-) -> bytes:
+def data_rows(result: Result, wanted: Sequence[bool], start: int, stop: int, known: Types = BUILT_IN) -> bytes:
     """The DataRows from `start` to `stop` in the formats that are wanted. Raises Unfit."""
     columns = result.columns or ()
     oids = [column.oid for column in columns]

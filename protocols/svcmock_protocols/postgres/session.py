@@ -92,7 +92,7 @@ class PostgresSession:
         if how is None or len(self._statements) > MAX_RESTING:
             return None
         known = frozenset(one.token(name) for name, one in self._statements.items())
-        return self._state.rest((how, bool(self._state.listening), known))
+        return self._state.rest((how, bool(self._state.listening), known, self._types))
 
     @property
     def idle(self) -> bool:

@@ -16,7 +16,13 @@ from svcmock.net.spool import Spools
 from svcmock.project import load
 from svcmock.yamlout import emit
 from svcmock_protocols.postgres import plugin
+from svcmock_protocols.postgres.session import PostgresSession
+from svcmock_protocols.postgres.shared import State
+from svcmock_protocols.postgres.standing import Standing
+from svcmock_protocols.postgres.types import BUILT_IN, Types
+from svcmock_protocols.postgres.types.declared import Declared
 from tests.net.wire import Wire
+from tests.protocols.postgres.wire import ANYBODY
 
 ROUTES: list[Any] = [
     {
@@ -180,3 +186,14 @@ def test_the_same_statement_with_the_same_value_is_one_look_up(responder: Respon
     assert known == 1
     assert one == two
     assert one.count(b"user 1") == 5
+
+
+def test_sessions_that_know_other_types_do_not_stand_alike():
+    state = State()
+    known = Types([Declared(16400, "mood", "enum")])
+    sessions = [
+        PostgresSession(ANYBODY, Standing({}), (number, b"abcd"), state, types)
+        for number, types in enumerate((BUILT_IN, BUILT_IN, known))
+    ]
+    first, second, other = [one.at_rest for one in sessions]
+    assert first == second != other

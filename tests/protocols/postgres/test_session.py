@@ -178,7 +178,7 @@ def test_asyncpg_that_keeps_no_statements(described):
 
 
 def test_psycopg_with_values_that_have_no_type():
-    """What the statement's description says of them counts. It is asked for once, however often it is parsed."""
+    """What the description of the statement says of them counts. It is asked for once."""
     batch = wire.parse("SELECT d($1)") + wire.bind((b"01",)) + wire.describe() + wire.execute() + wire.SYNC
     typed, given = Request("SELECT d($1)", ("01",), (23,)), Request("SELECT d($1)", ("01",), (0,))
     description = Request("SELECT d($1)", op="describe")
