@@ -12,6 +12,7 @@ from msgspec import Struct
 from svcmock.protocol import Invalid
 from svcmock_protocols.tcp.gaps import duration
 from svcmock_protocols.tcp.kinds import (
+    MAX_HEADER,
     Buffer,
     Choice,
     Counted,
@@ -70,6 +71,10 @@ def compile_framing(doc: FramingDoc | Sequence[FramingDoc], limit: int, *at: str
         return _compile(doc, limit, at)
     if not 0 < len(doc) <= MAX_KINDS:
         raise Invalid(at, f"expected 1 to {MAX_KINDS} framings")
+    for index, one in enumerate(doc[:-1]):
+        if one.regex is not None and not one.starts:
+            why = 'in a list a regex needs `starts`: "...", or what has no such header would be waited for'
+            raise Invalid((*at, index, "regex"), why)
     return Choice(tuple(_compile(one, limit, (*at, index)) for index, one in enumerate(doc)))
 
 
@@ -86,6 +91,8 @@ def _compile(doc: FramingDoc, limit: int, at: tuple[str | int, ...]) -> Framing:
             at, f"expected one of delimiter, fixed, length, envelope, regex, until_close, idle{given}"
         )
     starts = literal(doc.starts, *at, "starts")
+    if len(starts) > MAX_HEADER:
+        raise Invalid((*at, "starts"), f"more than {MAX_HEADER} bytes")
     at = (*at, kinds[0])
     if doc.delimiter is not None:
         return _delimiter(doc.delimiter, limit, starts, at)
@@ -126,7 +133,10 @@ def _delimiter(doc: str | Delimiter, limit: int, starts: bytes, at: tuple[str | 
 def _envelope(doc: Envelope, limit: int, starts: bytes, at: tuple[str | int, ...]) -> Framing:
     if starts:
         raise Invalid((*at[:-1], "starts"), "an envelope has its own `start`")
-    return Enveloped(limit, _some(doc.start, *at, "start"), end=_some(doc.end, *at, "end"), trailer=doc.trailer)
+    start = _some(doc.start, *at, "start")
+    if len(start) > MAX_HEADER:
+        raise Invalid((*at, "start"), f"more than {MAX_HEADER} bytes")
+    return Enveloped(limit, start, end=_some(doc.end, *at, "end"), trailer=doc.trailer)
 
 
 def _header(doc: Regex, at: tuple[str | int, ...]) -> Any:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from svcmock_protocols.tcp.lengths import FrameError
 
 MAX_HEADER = 1024
-"""Bytes in which a regular expression must have found its header."""
+"""Bytes in which a regular expression must have found its header, and that tell which kind of a list fits."""
 
 Buffer: TypeAlias = bytes | bytearray
 
@@ -206,8 +206,9 @@ class Headed(_Kind, frozen=True, kw_only=True):
     trailer: int
 
     def fits(self, buffer: Buffer, at: int) -> bool | None:
-        if self._match(buffer, at) is not None:
-            return True
+        begins = _begins(buffer, at, self.starts)
+        if not begins or self._match(buffer, at) is not None:
+            return begins
         return None if len(buffer) - at < MAX_HEADER else False
 
     def cut(self, buffer: Buffer, at: int, *, scanned: int = 0, ended: bool = False) -> Cut | None:  # noqa: ARG002
@@ -264,6 +265,8 @@ class Choice(Struct, frozen=True):
         return True if True in fitting else None if None in fitting else False
 
     def cut(self, buffer: Buffer, at: int, *, scanned: int = 0, ended: bool = False) -> Cut | None:
+        if scanned - at < MAX_HEADER:
+            scanned = at  # while it was not known which kind fits, nothing was looked for
         for kind in self.kinds:
             fits = kind.fits(buffer, at)
             if fits is None and not ended:

@@ -22,6 +22,10 @@ def framing(doc: Any, limit: int = LIMIT) -> Any:
 
 
 FIX = {"regex": {"header": "8=[^|]+[|]9=(?P<len>\\d+)[|]", "trailer": 3}}
+BEANSTALK = [
+    {"regex": {"header": "put [0-9 ]* (?P<len>[0-9]+)\r\n", "trailer": 2}, "starts": "put "},
+    {"delimiter": "\r\n"},
+]
 CASES: list[tuple[Any, bytes, list[bytes]]] = [
     ({"delimiter": "\r\n"}, b"PING\r\n\r\na\rb\r\n", [b"PING", b"", b"a\rb"]),
     ({"delimiter": {"end": "\n", "keep": True}}, b"PING\n\n", [b"PING\n", b"\n"]),
@@ -49,6 +53,20 @@ CASES: list[tuple[Any, bytes, list[bytes]]] = [
         [b"a", b"b\n", b"c"],
     ),
     ([{"fixed": 2, "starts": "#"}, {"fixed": 3}], b"#aabc", [b"#a", b"abc"]),
+    (
+        [{"envelope": {"start": "\n#", "end": "."}}, {"delimiter": "\n"}],
+        b"\na\n\n#b.c\n",
+        [b"", b"a", b"b", b"c"],
+    ),
+    (
+        BEANSTALK,
+        b"put 0 60 2\r\nhi\r\nlist-tubes\r\nput 1 0 0\r\n\r\n",
+        [
+            b"put 0 60 2\r\nhi\r\n",
+            b"list-tubes",
+            b"put 1 0 0\r\n\r\n",
+        ],
+    ),
 ]
 
 
