@@ -51,6 +51,8 @@ class Login:
         self._password = options.password
         self._challenge: scram.Scram | None = None
         self._authentication: Authentication | None = None
+        self._let_in = False
+        """The server is content with it."""
         self._reaching = False
         """The client has said all that is needed to begin with the server."""
         self._tls = context.tls
@@ -240,14 +242,14 @@ class Login:
         elif kind == b"K":
             self.pid = codec.Reader(body).int32()
         elif kind == b"Z":
-            self.ready = True
+            self.ready = self.passes = True
         elif kind == b"E":
             self._failed = True
         out.append(Forward(raw, Side.CLIENT))
 
     def _authenticate(self, known: Authentication, body: bytes, out: list[Seen]) -> None:
         """The server asks the recorder who it is, or is content."""
-        if self.passes:
+        if self._let_in:
             raise ProtocolError("it asks who it has let in")
         try:
             answer = known.answer(body)
@@ -257,7 +259,7 @@ class Login:
         if answer:
             out.append(Forward(answer, Side.SERVER))
         elif int.from_bytes(body[:4]) == OK:
-            self.passes = True
+            self._let_in = True
             out.append(Forward(codec.authentication(OK), Side.CLIENT))
 
     def _reported(self, body: bytes, out: list[Seen]) -> None:

@@ -90,10 +90,11 @@ class PostgresTap:
         try:
             if not self._login.ready:
                 self._login.from_server(data, out)
+                if self._login.ready:
+                    self._exchanges.logged_in(self._login.parameters, self._login.pid)
                 self._passed(out)
                 if not self._login.ready:
                     return out
-                self._exchanges.logged_in(self._login.parameters, self._login.pid)
                 data = self._login.late()
             if data:
                 out.append(Forward(data, Side.CLIENT))

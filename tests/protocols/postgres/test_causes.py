@@ -1,6 +1,8 @@
 """Which statement a notification follows."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from svcmock_protocols.postgres import causes
 from svcmock_protocols.postgres.causes import Causes
@@ -95,3 +97,56 @@ def test_limits(known, monkeypatch):
     assert known.heard(EAR, BACKEND, GO) is None
     known.busy(BACKEND)
     assert known.committed(BACKEND, INSERT, ()) == known.ready(BACKEND) == []
+
+
+STEPS = st.lists(st.sampled_from(["ask", "commit", "fail", "hear", "own"]), max_size=40)
+
+
+@given(STEPS)
+def test_each_notification_is_recorded_once_whenever_it_comes(steps):
+    """The server's order is kept; what a client notified itself is left out; nothing follows what failed."""
+    known = Causes()
+    known.joined(EAR)
+    known.joined(BACKEND)
+    known.listens(EAR, "jobs")
+    known.committed(BACKEND, Request("first"), ())
+    coming: list[Notification] = []
+    heard: list[Notification] = []
+    told: list[tuple[Request, Notification]] = []
+    busy = False
+    for count, step in enumerate(steps, 1):
+        notification = Notification("jobs", str(count))
+        if step == "hear" and coming:
+            heard.append(coming.pop(0))
+            told += known.heard(EAR, BACKEND, heard[-1]) or []
+        elif step == "ask" and not busy:
+            known.busy(BACKEND)
+            busy = True
+        elif step in ("commit", "own") and busy:
+            # the server tells the others before it tells the client that it has committed, or later
+            coming.append(notification)
+            if count % 2:
+                heard += coming
+                told += [one for each in coming for one in known.heard(EAR, BACKEND, each) or []]
+                coming.clear()
+            own = (notification,) if step == "own" else ()
+            told += known.committed(BACKEND, Request(f"INSERT {count}"), own)
+            busy = False
+        elif step == "fail" and busy:
+            told += known.ready(BACKEND)
+            busy = False
+    if busy:
+        told += known.ready(BACKEND)
+    told += [one for each in coming for one in known.heard(EAR, BACKEND, each) or []]
+    recorded = [notification for _, notification in told]
+    assert sorted(recorded, key=_number) == recorded
+    assert len(set(recorded)) == len(recorded)
+    assert all(request.op == "follows" for request, _ in told)
+    assert len({(request.sql, request.number) for request, _ in told}) == len(told)
+    made = {str(number) for number, step in enumerate(steps, 1) if step == "commit"}
+    assert {one.payload for one in recorded} <= made
+    assert {one.payload for one in [*heard, *coming]} & made == {one.payload for one in recorded}
+
+
+def _number(notification: Notification) -> int:
+    return int(notification.payload)

@@ -8,6 +8,7 @@ from svcmock.protocol import Fact, Forward, Opaque, Shut, Side, StartTLS, Upstre
 from svcmock_protocols.postgres import login
 from svcmock_protocols.postgres.messages import Options
 from svcmock_protocols.postgres.tap import PostgresTap
+from tests.protocols.conformance import check_tap_splits, mutate, watch
 from tests.protocols.postgres import wire
 
 
@@ -140,10 +141,10 @@ def test_the_client_is_let_in_when_the_server_has_let_in_the_recorder():
     (answer,) = one.from_server(asked, 0.0)
     assert answer.to is Side.SERVER
     assert answer.data.startswith(b"p")
-    hello, early = one.from_server(wire.message(b"R", wire.i32(0)), 0.0)
-    assert hello == Forward(wire.message(b"R", wire.i32(0)), Side.CLIENT)
-    assert early == Forward(wire.query("SELECT 1")[:9], Side.SERVER)
-    assert one.from_server(wire.ready(), 0.0) == [Forward(wire.ready(), Side.CLIENT)]
+    hello = wire.message(b"R", wire.i32(0))
+    assert one.from_server(hello, 0.0) == [Forward(hello, Side.CLIENT)]
+    early = Forward(wire.query("SELECT 1")[:9], Side.SERVER)
+    assert one.from_server(wire.ready(), 0.0) == [Forward(wire.ready(), Side.CLIENT), early]
 
 
 def test_the_users_database_stays_its_own():
@@ -206,9 +207,9 @@ def test_a_server_that_speaks_first():
     one = own()
     one.from_client(wire.startup(), 0.0)
     hello = wire.message(b"R", wire.i32(0))
-    out = one.from_server(hello + hello, 0.0)
-    assert out[0] == Forward(hello, Side.CLIENT)
-    assert isinstance(out[-1], Opaque)
+    first, *rest = one.from_server(hello + hello, 0.0)
+    assert first == Forward(hello, Side.CLIENT)
+    assert b"there is no login" in failure(rest)
 
 
 def guarded(password: str) -> PostgresTap:
@@ -242,3 +243,27 @@ def test_a_client_that_gives_up_its_login():
     one = guarded("theirs")
     one.from_client(wire.startup(), 0.0)
     assert b"there is no login" in failure(one.from_client(wire.query("SELECT 1"), 0.0))
+
+
+LOGIN = b"".join(
+    [
+        wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256\0\0") + wire.message(b"R", wire.i32(5), b"salt"),
+        wire.HELLO[:9] + wire.reported("server_version", "18.1") + wire.HELLO[9:],
+    ]
+)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_damaged_bytes_show_nobody_the_password(seed):
+    """Nothing raises; what is not the server's own word reaches no client before it is let in."""
+    one = own(password="pencil")
+    found = watch(one, [(Side.CLIENT, wire.startup()), (Side.SERVER, mutate(LOGIN, seed))])
+    to_client = b"".join(out.data for out in found if isinstance(out, Forward) and out.to is Side.CLIENT)
+    assert b"pencil" not in to_client
+    assert b"SCRAM" not in to_client or b"cannot be followed" in to_client or b"asks for" in to_client
+
+
+def test_reads_of_a_login_do_not_matter():
+    asked = LOGIN[LOGIN.index(b"salt") - 9 :]
+    found = check_tap_splits(own, wire.startup(user="ann") + wire.query("x"), asked)
+    assert Forward(wire.query("x"), Side.SERVER) in found
