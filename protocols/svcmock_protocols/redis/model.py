@@ -37,6 +37,8 @@ _STATUS: Final = frozenset(
     UNWATCH MULTI DISCARD""".split()
 ) | {b"XGROUP CREATE", b"XGROUP SETID", b"CONFIG SET"}
 """Commands that answer with a status. SET does unless it is told to GET."""
+_NOTHING_READ: Final = frozenset(b"XREAD XREADGROUP".split())
+"""Commands for which fakeredis gives an empty map where a server gives nothing."""
 _CODES: Final = {
     kind: code
     for code, kind in DefaultParser.EXCEPTION_CLASSES.items()
@@ -129,6 +131,8 @@ def _typed(answer: object, args: Args) -> Value:
     """What a server would have sent for a Python value."""
     if isinstance(answer, bytes):
         return Simple(answer) if _is_status(args) else answer
+    if args[0] in _NOTHING_READ and not answer:
+        return NULL
     return fit(_value(answer), args, 3)
 
 

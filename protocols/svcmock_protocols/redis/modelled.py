@@ -5,6 +5,7 @@ the first write on, or once it was loaded, the model answers everything of that 
 answered by its own recording, if it has one. Pure, but for what `model` does.
 """
 
+import re
 from collections.abc import Generator, Iterator
 from typing import Final, TypeAlias
 
@@ -51,13 +52,19 @@ Plan: TypeAlias = Generator[Look | Pause, Reply | None, Value | None]
 _BLOCKING: Final = frozenset(b"BLPOP BRPOP BZPOPMAX BZPOPMIN BLMOVE BRPOPLPUSH BLMPOP BZMPOP".split())
 _TIMEOUT_FIRST: Final = frozenset(b"BLMPOP BZMPOP".split())
 _STREAMS: Final = frozenset(b"XREAD XREADGROUP".split())
+_WHOLE_NUMBER: Final = re.compile(rb"-?\d{1,15}")
+_DECIMAL: Final = re.compile(rb"-?\d{1,15}(?:\.\d{0,15})?")
+"""Times that a command waits."""
 _UNCHANGING: Final = catalogue.READS | {b"WATCH", b"UNWATCH"}
 _WHOLE: Final = frozenset(b"DBSIZE FLUSHALL FLUSHDB KEYS RANDOMKEY SCAN SWAPDB".split())
 """Commands about a whole database."""
 _FOREIGN: Final = frozenset(
     b"EVAL EVALSHA EVAL_RO EVALSHA_RO FCALL FCALL_RO DUMP RESTORE OBJECT MEMORY SORT_RO".split()
 )
-"""Commands that the model does not have, or not as a server has them."""
+"""Commands that the model does not have, or not as a server has them.
+
+No script may come to it: where lupa is installed, fakeredis runs scripts that can do all that Python can.
+"""
 
 
 class Modelled:
@@ -160,31 +167,64 @@ class Modelled:
         wait = _patience(args)
         if wait is None:
             return self._connection.run(args)
+        if isinstance(wait, Error):
+            return wait
+        streams = args[0] in _STREAMS
+        asked = self._from_now_on(args) if streams else args
         waited = 0.0
         while True:
-            value = self._connection.run_unblocked(args)
+            value = self._connection.run(asked) if streams else self._connection.run_unblocked(asked)
             if not isinstance(value, Nil) or 0 < wait <= waited:
                 return value
             yield Pause(POLL)
             waited += POLL
 
+    def _from_now_on(self, args: Args) -> Args:
+        """A read of streams that waits for nothing, `$` said as what it is now."""
+        at = _block(args)
+        asked = [*args[:at], *args[at + 2 :]]
+        keys = catalogue.keys(args)
+        for back in range(1, len(keys) + 1):
+            if asked[-back] == b"$":
+                last = self._connection.run((b"XREVRANGE", keys[-back], b"+", b"-", b"COUNT", b"1"))
+                asked[-back] = _first_id(last)
+        return tuple(asked)
 
-def _patience(args: Args) -> float | None:
+
+def _first_id(entries: Value) -> bytes:
+    """The id of the first of these entries of a stream."""
+    entry = entries.items[0] if isinstance(entries, Array) and entries.items else None
+    ident = entry.items[0] if isinstance(entry, Array) and entry.items else None
+    return ident if isinstance(ident, bytes) else b"0-0"
+
+
+def _block(args: Args) -> int:
+    """Where BLOCK stands in a read of streams; -1 for none."""
+    for at, arg in enumerate(args):
+        if arg.upper() == b"BLOCK" and at + 1 < len(args):
+            return at
+        if arg.upper() == b"STREAMS":
+            break
+    return -1
+
+
+def _patience(args: Args) -> float | Error | None:
     """Seconds that a command waits, 0 for ever; None for one that does not."""
-    if args[0] in _BLOCKING:
-        said = args[1] if args[0] in _TIMEOUT_FIRST else args[-1]
-    elif args[0] in _STREAMS:
-        at = next((at for at, arg in enumerate(args) if arg.upper() == b"BLOCK"), -1)
-        if at < 0 or at + 1 >= len(args):
+    if args[0] in _STREAMS:
+        at = _block(args)
+        if at < 0:
             return None
-        said = args[at + 1]
+        if _WHOLE_NUMBER.fullmatch(args[at + 1]) is None:
+            return Error(b"ERR timeout is not an integer or out of range")
+        seconds = int(args[at + 1]) / 1000.0
+    elif args[0] in _BLOCKING:
+        said = args[1] if args[0] in _TIMEOUT_FIRST else args[-1]
+        if _DECIMAL.fullmatch(said) is None:
+            return Error(b"ERR timeout is not a float or out of range")
+        seconds = float(said)
     else:
         return None
-    try:
-        seconds = float(said)
-    except ValueError:
-        return None
-    return max(0.0, seconds) / (1000.0 if args[0] in _STREAMS else 1.0)
+    return Error(b"ERR timeout is negative") if seconds < 0 else seconds
 
 
 def _snapshots(key: bytes) -> Iterator[Args]:

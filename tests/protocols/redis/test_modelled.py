@@ -2,7 +2,7 @@
 
 import pytest
 
-from svcmock.protocol import Wake
+from svcmock.protocol import Close, Wake
 from svcmock_protocols.redis.messages import NULL, Array, Map, Options, Request
 from svcmock_protocols.redis.model import Store
 from svcmock_protocols.redis.modelled import POLL, Modelled
@@ -138,3 +138,54 @@ def test_what_it_has_an_answer_to():
     assert not one.answers(words("EVAL x 1 a"))
     assert not one.answers(words("TIME"))
     one.close()
+
+
+def wakes(outs):
+    return [out for out in outs if isinstance(out, Wake)]
+
+
+@pytest.mark.parametrize(
+    "line", ["XREAD BLOCK 0 STREAMS s none $ 0", "XREADGROUP GROUP g c COUNT 1 BLOCK 9000 STREAMS s >"]
+)
+def test_a_stream_is_waited_for_from_now_on(client, line):
+    one, other = client(), client()
+    talk(other, wire("XADD s 1-1 f old", "XGROUP CREATE s g $"))
+    assert wakes(follow(one, one.received(wire(line)), Routes(), wake=False)) == [Wake(POLL, "plan")]
+    assert wakes(follow(one, one.woke("plan"), Routes(), wake=False)) == [Wake(POLL, "plan")]
+    talk(other, wire("XADD s * f new"))
+    told = sent(follow(one, one.woke("plan"), Routes(), wake=False))
+    assert b"new" in told
+    assert b"old" not in told
+
+
+def test_streams_in_which_there_is_nothing(client):
+    assert talk(client(), wire("XREAD BLOCK 10 STREAMS s $", "XREAD STREAMS s 0")) == b"*-1\r\n*-1\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("XREAD BLOCK -1 STREAMS s $", b"timeout is negative"),
+        ("XREAD BLOCK 1.5 STREAMS s $", b"timeout is not an integer"),
+        ("BLPOP l -1", b"timeout is negative"),
+        ("BLPOP l nan", b"timeout is not a float"),
+        ("BLMPOP inf 1 l LEFT", b"timeout is not a float"),
+    ],
+)
+def test_times_that_are_none(client, line, why):
+    assert why in talk(client(), wire(line))
+
+
+def test_who_leaves_while_it_waits_is_not_waited_for(client):
+    """Nothing may ever come: the connection ends, as it does when the daemon is to end."""
+    for end in (RedisSession.eof, RedisSession.draining):
+        session = client()
+        follow(session, session.received(wire("BLPOP jobs 0")), Routes(), wake=False)
+        assert end(session) == [Close()]
+
+
+def test_scripts_are_not_the_models(client):
+    routes = Routes()
+    lines = ("EVAL x 1 a", "EVALSHA x 1 a", "EVAL_RO x 1 a", "FCALL f 1 a", "SCRIPT EXISTS x")
+    told = talk(client(), wire(*lines, "MULTI", "EVAL x 1 a", "EXEC"), routes)
+    assert told.count(b"-ERR svcmock: miss") == len(routes.misses) == 6
