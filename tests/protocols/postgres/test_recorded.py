@@ -76,7 +76,7 @@ def test_what_is_the_servers_to_say_is_kept(told, before):
 
 
 def test_what_a_failed_transaction_refuses_is_left_out():
-    seen = made(("SELECT 1", "", "25P02"), "E", before=(*BEGUN, (("SELECT 2", "", "42P01"), "E")))
+    seen = made(("SELECT a", "", "25P02"), "E", before=(*BEGUN, (("SELECT 2", "", "42P01"), "E")))
     assert [type(one) for one in seen] == [Began, Lost]
     assert seen[1].kind == "skipped"
 
@@ -85,7 +85,7 @@ def test_what_contradicts_the_rules_is_written_down():
     (_, exchange) = made(("CALL p()", "CALL"), "T")
     assert exchange.reply.status == "T"
     (_, exchange) = made(
-        ("SELECT set_config('TimeZone', 'X', false)", "SELECT 1"), "I", settings=(("TimeZone", "X"),)
+        ("SELECT shift('X')", "SELECT 1"), "I", settings=(("TimeZone", "X"),)
     )
     assert exchange.reply.settings == (("TimeZone", "X"),)
 
@@ -125,7 +125,7 @@ def test_passwords_are_tokens():
 def test_losing():
     exchanges, out = Exchanges(context()), []
     for why in ("", "too large"):
-        run = Run(Prepared("SELECT 1"), 0.0, why=why)
+        run = Run(Prepared("SELECT a"), 0.0, why=why)
         exchanges.begin(run, out)
     exchanges.finish(run)
     exchanges.settle("I", [], out, 2.0)
