@@ -128,7 +128,8 @@ def _show_reply(reply: Reply, show: _Show) -> Doc:
         for piece in reply.frames:
             after: dict[str, Doc] = {"after": show_duration(piece.after)} if piece.after else {}
             frames.append({**after, **_show_frame(piece.payload, piece.wire, show)})
-        shown["frames"] = frames
+        if frames or not reply.then:
+            shown["frames"] = frames
     if reply.then:
         shown["then"] = reply.then
     return shown

@@ -69,8 +69,7 @@ class TapeTap:
             run.thought = self._silence(at)
         run.said += data
         while len(run.said) > MAX_RUN:
-            rest = bytes(run.said[MAX_RUN:])
-            del run.said[MAX_RUN:]
+            rest = _beyond(run.said)
             seen += self._settle(run)
             run = self._begin(seen, at, data)
             run.said += rest
@@ -91,8 +90,7 @@ class TapeTap:
         self._answer(run, at)
         run.replied += data
         while len(run.replied) > MAX_RUN:
-            rest = bytes(run.replied[MAX_RUN:])
-            del run.replied[MAX_RUN:]
+            rest = _beyond(run.replied)
             seen += self._settle(run)
             run = self._begin(seen, at, data)
             self._answer(run, at)
@@ -178,3 +176,10 @@ class TapeTap:
         """Seconds since somebody spoke, if that is a pause; to the millisecond."""
         gap = 0.0 if self._last is None else at - self._last
         return min(round(gap, 3), MAX_GAP) if gap > self._pause else 0.0
+
+
+def _beyond(said: bytearray) -> bytes:
+    """Takes away what is more than one run may have."""
+    rest = bytes(said[MAX_RUN:])
+    del said[MAX_RUN:]
+    return rest

@@ -178,6 +178,8 @@ def test_gaps_ends_banners_and_pushes() -> None:
         {"push": 2, "after": {"text": "SUB a"}},
         {"frames": [{"after": "1.5s", "text": "a"}]},
     )
+    end = Reply(then="close")
+    assert again(Request(b"quit", b"quit\n"), end, context) == ({"text": "quit"}, {"then": "close"})
     assert again(Request(b"", b"", "push", 1), Reply(), context) == ({"push": 1}, {"frames": []})
 
 
