@@ -28,6 +28,8 @@ from svcmock_protocols.redis.messages import (
 
 MAX_DEPTH: Final = 64
 """Lists in lists."""
+SHOWN_MAX: Final = 40
+"""Bytes of what is wrong that are shown."""
 MAX_LINE: Final = 64 * 1024
 """Bytes of a simple string, an error, or a line that holds a number."""
 MAX_ITEMS: Final = 8 * 1024 * 1024
@@ -117,7 +119,7 @@ class ReplyReader:
         start = self._at
         end = self._buffer.find(b"\r\n", max(start, self._scanned))
         if (len(self._buffer) if end < 0 else end) - start > MAX_LINE:
-            raise Malformed("a line that does not end")
+            raise Malformed(f"a line of more than {MAX_LINE} bytes")
         if end < 0:
             self._scanned = max(start, len(self._buffer) - 1)
             return None
@@ -134,7 +136,7 @@ class ReplyReader:
         if length == -1 and mark == 0x24:
             return (Nil("bulk"),)
         if length < 0 or length > self._most:
-            raise Malformed(f"a bulk of {length} bytes")
+            raise Malformed(f"a bulk string of {length} bytes")
         self._bulk = (mark, length)
         return ()
 
@@ -142,12 +144,14 @@ class ReplyReader:
         length = _length(text)
         if length == -1 and mark == 0x2A:
             return (Nil("array"),)
+        if length < 0:
+            raise Malformed(f"a list of {length} items")
         length *= 2 if mark in b"%|" else 1
         self._items += length
-        if length < 0 or self._items > MAX_ITEMS:
-            raise Malformed("a list of too many items")
+        if self._items > MAX_ITEMS:
+            raise Malformed(f"a reply of more than {MAX_ITEMS} items")
         if len(self._open) >= MAX_DEPTH:
-            raise Malformed("lists in too many lists")
+            raise Malformed(f"lists in more than {MAX_DEPTH} lists")
         self._open.append(_Open(mark, length, []))
         if not length:
             return self._closed()
@@ -169,7 +173,7 @@ class ReplyReader:
         if end + 2 > len(self._buffer):
             return None
         if self._buffer[end : end + 2] != b"\r\n":
-            raise Malformed("a bulk without its end")
+            raise Malformed(f"a bulk string of {length} bytes that does not end there")
         data = bytes(self._buffer[self._at : end])
         self._at = self._scanned = end + 2
         self._bulk = None
@@ -190,9 +194,14 @@ class ReplyReader:
         return value
 
 
+def _shown(data: bytes) -> str:
+    """What can stand in a line of a log."""
+    return repr(data[:SHOWN_MAX])[1:] + ("..." if len(data) > SHOWN_MAX else "")
+
+
 def _length(text: bytes) -> int:
     if _LENGTH.fullmatch(text) is None:
-        raise Malformed("a length that is no number")
+        raise Malformed(f"a length of {_shown(text)}")
     return int(text)
 
 
@@ -214,7 +223,7 @@ def _scalar(mark: int, text: bytes) -> Value:
             return text == b"t"
         case "(" if _BIG.fullmatch(text):
             return Big(text)
-    raise Malformed("bytes that begin no reply")
+    raise Malformed(f"no reply is {_shown(bytes([mark]) + text)}")
 
 
 def _bulk(mark: int, data: bytes) -> Value:

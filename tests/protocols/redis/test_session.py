@@ -21,7 +21,7 @@ from svcmock_protocols.redis.messages import (
 from svcmock_protocols.redis.session import RedisSession
 from svcmock_protocols.redis.shared import Shared
 from tests.protocols.conformance import check_session_splits, check_session_survives
-from tests.protocols.redis.making import Routes, asked, context, drive, sent, talk, wire, words
+from tests.protocols.redis.making import Routes, asked, context, drive, follow, sent, talk, wire, words
 
 
 def new(**more):
@@ -466,6 +466,18 @@ def answer(request):
 
 def test_cuts_do_not_matter():
     check_session_splits(new, DATA, answer)
+
+
+def test_clients_that_are_gone_at_any_byte():
+    for at in range(len(DATA)):
+        shared = Shared()
+        session = RedisSession(context(state=shared))
+        outs = drive(session, DATA[:at], Routes(), wake=False)
+        outs += [] if outs[-1:] == [Close()] else follow(session, session.eof(), Routes())
+        assert outs[-1] == Close()
+        session.closed()
+        assert shared.patterns(b"news") == []
+        assert session.received(DATA[at:]) == ()
 
 
 @given(st.integers())

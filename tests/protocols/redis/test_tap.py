@@ -298,7 +298,7 @@ def test_who_is_led_away_is_told_of():
     [
         (wire("GET a", "MONITOR", "GET b"), b"+OK\r\n+1.2 [0] x\r\n", "MONITOR"),
         (wire("GET a") + b"*x\r\n", b":1\r\n", "the client's bytes are no commands: invalid multibulk length"),
-        (wire("GET a"), b"?\r\n:1\r\n", "the server's bytes are no replies: bytes that begin no reply"),
+        (wire("GET a"), b"?\r\n:1\r\n", "the server's bytes are no replies: no reply is '?'"),
         (b"", b":1\r\n", "the server spoke unasked"),
     ],
 )
@@ -331,6 +331,32 @@ def test_what_has_no_answer_is_lost():
     found, lost = exchanges(wire("GET a", "GET b"), b":1\r\n")
     assert found == [(asked("GET a"), 1)]
     assert lost == ["the server ended the connection"]
+
+
+CLIENT = wire("HELLO 3", "GET a", "MULTI", "INCR a", "EXEC", "SUBSCRIBE a b", "UNSUBSCRIBE", "BLPOP a 0")
+SERVER = (
+    b"%1\r\n+proto\r\n:3\r\n$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"
+    b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n"
+    b">3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n>3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"
+    b"*2\r\n$1\r\na\r\n$1\r\n1\r\n"
+)
+
+
+def settled(relay, client, server):
+    """Everything that began came to an end, and all bytes have passed."""
+    seen = watch(relay, [(Side.CLIENT, client), (Side.SERVER, server)])
+    begun = [one.id for one in seen if isinstance(one, Began)]
+    assert sorted(one.id for one in seen if isinstance(one, Exchange | Lost)) == begun
+    assert passed(seen, Side.SERVER) == client
+    assert passed(seen) == server
+
+
+def test_ends_at_any_byte():
+    for at in range(len(CLIENT)):
+        settled(new(), CLIENT[:at], SERVER)
+    for at in range(len(SERVER)):
+        settled(new(), CLIENT, SERVER[:at])
+        settled(new(announce="127.0.0.1:1"), CLIENT, SERVER[:at])
 
 
 def test_without_a_server_the_client_is_told():
