@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -76,6 +76,17 @@ VERSIONS = pytest.mark.parametrize(
     "postgres", INSTALLED.values(), ids=[f"postgres-{version}" for version in INSTALLED], indirect=True
 )
 """Runs a test with the fixture `postgres` once for each version of the server that is here."""
+
+
+def with_versions(name: str, values: Sequence[str], *, all_with: str) -> pytest.MarkDecorator:
+    """Runs a test with each value and the server that Python brings, and with one of them with all others, too."""
+    pairs = [
+        pytest.param(programs, value, id=f"{value}-postgres-{version}")
+        for version, programs in INSTALLED.items()
+        for value in values
+        if programs is None or value == all_with
+    ]
+    return pytest.mark.parametrize(("postgres", name), pairs, indirect=["postgres"])
 
 
 @cache

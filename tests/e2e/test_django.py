@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.postgres_server import Postgres
+from tests.e2e.postgres_server import Postgres, with_versions
 from tests.e2e.processes import Svcmock
 from tests.e2e.redis_server import redis_server
 
@@ -42,7 +42,7 @@ def use(svcmock: Svcmock, ports: Mapping[str, int], driver: str) -> list[Any]:
     return told
 
 
-@pytest.mark.parametrize("driver", ["psycopg", "bound", "psycopg2"])
+@with_versions("driver", ["psycopg", "bound", "psycopg2"], all_with="psycopg")
 def test_recorded_in_one_run_and_served_from_one_graph(
     svcmock: Svcmock,
     tmp_path: Path,

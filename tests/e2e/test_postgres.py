@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from tests.e2e import postgres_work as work
-from tests.e2e.postgres_server import VERSIONS, Postgres
+from tests.e2e.postgres_server import VERSIONS, Postgres, with_versions
 from tests.e2e.processes import Mock, Recorder, Svcmock
 
 
@@ -80,8 +80,7 @@ def missed(mock: Mock) -> int:
     return int(mock.status()["services"]["db"]["misses"])
 
 
-@VERSIONS
-@pytest.mark.parametrize("recorder", work.DRIVERS)
+@with_versions("recorder", list(work.DRIVERS), all_with="asyncpg")
 def test_every_driver_gets_what_any_driver_recorded(
     svcmock: Svcmock, tmp_path: Path, server: Postgres, recorder: str
 ) -> None:
