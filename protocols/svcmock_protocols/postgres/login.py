@@ -147,10 +147,10 @@ class Login:
             self._tls = False
             out += (Forward(b"S", Side.CLIENT), StartTLS(Side.CLIENT))
         else:
+            self._opening = codec.untyped(code, body)
             self.cancels = code == codec.CANCEL_REQUEST
             if not self.cancels:
                 self._startup = codec.startup_parameters(body)
-            self._opening = codec.untyped(code, body)
             if self.cancels or self._credentials is None:
                 self._reach(out)
             else:
@@ -229,23 +229,25 @@ class Login:
     # --- the server ---
 
     def _told(self, kind: bytes, body: bytes, out: list[Seen]) -> None:
-        raw = codec.frame(kind, body)
         if kind == b"R" and self._authentication is not None:
             self._authenticate(self._authentication, body, out)
             return
-        if kind == b"R" and int.from_bytes(body[:4]) == _SASL:
-            names = codec.mechanisms(body[4:])
-            kept = [name for name in names if not name.endswith("-PLUS")]
-            raw = codec.offered(kept) if kept else raw
-        elif kind == b"S":
-            self._reported(body, out)
-        elif kind == b"K":
-            self.pid = codec.Reader(body).int32()
-        elif kind == b"Z":
-            self.ready = self.passes = True
-        elif kind == b"E":
-            self._failed = True
-        out.append(Forward(raw, Side.CLIENT))
+        raw = codec.frame(kind, body)
+        try:
+            if kind == b"R" and int.from_bytes(body[:4]) == _SASL:
+                names = codec.mechanisms(body[4:])
+                kept = [name for name in names if not name.endswith("-PLUS")]
+                raw = codec.offered(kept) if kept else raw
+            elif kind == b"S":
+                self._reported(body, out)
+            elif kind == b"K":
+                self.pid = codec.Reader(body).int32()
+            elif kind == b"Z":
+                self.ready = self.passes = True
+            elif kind == b"E":
+                self._failed = True
+        finally:  # what is not understood is passed on, too
+            out.append(Forward(raw, Side.CLIENT))
 
     def _authenticate(self, known: Authentication, body: bytes, out: list[Seen]) -> None:
         """The server asks the recorder who it is, or is content."""

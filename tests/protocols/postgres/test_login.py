@@ -267,3 +267,32 @@ def test_reads_of_a_login_do_not_matter():
     asked = LOGIN[LOGIN.index(b"salt") - 9 :]
     found = check_tap_splits(own, wire.startup(user="ann") + wire.query("x"), asked)
     assert Forward(wire.query("x"), Side.SERVER) in found
+
+
+# --- what is not understood ---
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        wire.message(b"S", b"no end"),
+        wire.message(b"K", b"abc"),
+        wire.message(b"R", wire.i32(10), b"SCRAM-SHA-256"),
+        b"R\0\0\0\1" + b"x" * 20,
+        b"\xff" * 30,
+    ],
+)
+def test_all_of_it_reaches_the_client_as_it_came(told):
+    one = tap()
+    one.from_client(wire.startup(), 0.0)
+    out = [*one.from_server(wire.HELLO[:9] + told, 0.0), *one.from_server(b"more", 0.0)]
+    assert sum(isinstance(each, Opaque) for each in out) == 1
+    assert b"".join(each.data for each in out if isinstance(each, Forward)) == wire.HELLO[:9] + told + b"more"
+
+
+@pytest.mark.parametrize("begun", [wire.i32(16, 196608) + b"user\0ann", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 9])
+def test_all_of_it_reaches_the_server_as_it_came(begun):
+    one = tap()
+    out = [*one.from_client(begun, 0.0), *one.from_client(b"more", 0.0)]
+    assert sum(isinstance(each, Opaque) for each in out) == 1
+    assert b"".join(each.data for each in out if isinstance(each, Forward)) == begun + b"more"
