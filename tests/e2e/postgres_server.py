@@ -79,7 +79,7 @@ VERSIONS = pytest.mark.parametrize(
 
 
 def with_versions(name: str, values: Sequence[str], *, all_with: str) -> pytest.MarkDecorator:
-    """Runs a test with each value and the server that Python brings, and with one of them with all others, too."""
+    """Runs a test with every value and the server of Python, and with one value and every other server."""
     pairs = [
         pytest.param(programs, value, id=f"{value}-postgres-{version}")
         for version, programs in INSTALLED.items()
