@@ -182,6 +182,21 @@ def locked(db: psycopg.Connection[Any], other: psycopg.Connection[Any]) -> None:
         db.execute("SELECT * FROM jobs WHERE id = 1 FOR UPDATE NOWAIT")
 
 
+def prepared(port: int) -> list[Any]:
+    """One name that means another statement on each connection."""
+    told: list[Any] = []
+    for column in ("id", "what"):
+        with psycopg.connect(dsn(port)) as db:
+            db.execute(f"PREPARE p (int) AS SELECT {column} FROM jobs WHERE id = $1")
+            told += [db.execute(f"EXECUTE p({number})").fetchall() for number in (1, 2, 9)]
+            db.commit()
+            told.append(failing(lambda db=db: db.execute("PREPARE p AS SELECT 1")))
+            db.rollback()
+            db.execute("DEALLOCATE p")
+            told.append(failing(lambda db=db: db.execute("EXECUTE p(1)"))[0])
+    return told
+
+
 def deadlocked(port: int) -> list[Any]:
     told: list[Any] = []
     with psycopg.connect(dsn(port)) as one, psycopg.connect(dsn(port)) as other:
@@ -268,6 +283,7 @@ WORK: list[Callable[[int], list[Any]]] = [
     parameters,
     large_objects,
     sessions,
+    prepared,
     deadlocked,
     huge,
     with_pg8000,

@@ -1,6 +1,7 @@
 """What a session asks the daemon for, one thing at a time, and how it finds the answer to a statement.
 
 a FETCH from a cursor that is open, a ROLLBACK ──▶ answered by how the session stands
+an EXECUTE of a prepared statement ──▶ what that statement is answered with
 an exact route, by the types that are told or by those that are given ──▶ its reply
 a statement about the session without one ──▶ by how the session stands
 a description that is a failure: it could not be prepared when it was recorded ──▶ that failure
@@ -9,14 +10,15 @@ any route, or it is a miss
 While somebody listens, what the server notified when it had run the statement is asked for, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
 from svcmock.protocol import Ask, Outs
-from svcmock_protocols.postgres import introspection
+from svcmock_protocols.postgres import introspection, prepared
+from svcmock_protocols.postgres.codec import Bind
 from svcmock_protocols.postgres.cursors import Cursors
 from svcmock_protocols.postgres.messages import Reply, Request, Said
 from svcmock_protocols.postgres.portals import Statement
@@ -35,9 +37,16 @@ class Asking:
     """Of one session. What is to be done with a reply is kept until it comes."""
 
     def __init__(
-        self, standing: Standing, cursors: Cursors, types: Types = BUILT_IN, state: State | None = None
+        self,
+        standing: Standing,
+        cursors: Cursors,
+        types: Types = BUILT_IN,
+        state: State | None = None,
+        statements: Mapping[str, Statement] | None = None,
     ) -> None:
+        """`statements`: those that are prepared, as the session keeps them."""
         self._standing = standing
+        self._statements = {} if statements is None else statements
         self._state = state or State()
         self._types = types
         self._cursors = cursors
@@ -74,35 +83,67 @@ class Asking:
 
     def resolve(self, request: Request, then: Then, given: Request | None = None) -> Outs:
         """Find the reply to a statement. `given`: the same with fewer types, as it may have been recorded."""
-        sql = request.sql
-        alone = self.own(sql)
+        alone = self.own(request.sql)
         if alone is not None:
             return then(alone)
-        own = self._standing.answer(sql) or introspection.answer(request, self._types)
+        bound = prepared.execution(request.sql) if not request.params else None
+        statement = self._named(bound)
+        if bound is None or statement is None or not statement.takes(len(bound.values)):
+            return self._find(request, then, given)
+        known = partial(self._execute, statement, bound, request, then)
+        return self.learn(statement, known, lambda failure: then(Reply(failure=failure)))
+
+    def _named(self, bound: Bind | None) -> Statement | None:
+        """The prepared statement that an EXECUTE names, unless it is one itself."""
+        statement = None if bound is None else self._statements.get(bound.statement)
+        return None if statement is None or prepared.execution(statement.sql) is not None else statement
+
+    def _execute(self, statement: Statement, bound: Bind, request: Request, then: Then) -> Outs:
+        """A prepared statement, run by an EXECUTE; that may have been recorded by its text."""
+        meant = statement.request(bound, self._types)
+        return self._find(meant, then, statement.as_given(meant), request)
+
+    def _find(self, request: Request, then: Then, *others: Request | None) -> Outs:
+        """The reply to the first of these that an exact route answers, else to the first of them."""
+        sql = request.sql
+        own = prepared.taken(sql, self._statements) or self._standing.answer(sql)
+        own = own or introspection.answer(request, self._types)
+        left = [one for one in others if one is not None]
 
         def found(reply: Reply) -> Outs:
             return then(self._cursors.declare(sql, reply))
 
-        def prepared(reply: Reply | None) -> Outs:
+        def described(reply: Reply | None) -> Outs:
             failed = reply is not None and reply.failure is not None
             return then(reply) if failed and reply is not None else self.ask(request, found)
 
         def exact(reply: Reply | None) -> Outs:
+            if reply is None and left:
+                return self.perhaps(left.pop(0), exact)
             known = own if reply is None else reply
             if known is not None:
                 return found(known)
-            return self.perhaps(Request(sql, op="describe"), prepared)
+            return self.perhaps(Request(sql, op="describe"), described)
 
-        def typed(reply: Reply | None) -> Outs:
-            return exact(reply) if reply is not None or given is None else self.perhaps(given, exact)
-
-        return self.perhaps(request, typed)
+        return self.perhaps(request, exact)
 
     def learn(self, statement: Statement, then: Callable[[], Outs], refused: Callable[[Said], Outs]) -> Outs:
         """Find out what is known of a statement without its parameters."""
         if statement.asked or self._standing.answer(statement.sql) is not None:
             return then()
+        named = self._named(prepared.execution(statement.sql))
+        if named is None:
+            return self._learn(statement, then, refused)
 
+        def known() -> Outs:
+            if named.told is None:
+                return self._learn(statement, then, refused)
+            statement.asked, statement.told = True, replace(named.told, types=())
+            return then()
+
+        return self.learn(named, known, refused)
+
+    def _learn(self, statement: Statement, then: Callable[[], Outs], refused: Callable[[Said], Outs]) -> Outs:
         def told(reply: Reply | None) -> Outs:
             statement.asked = True
             statement.told = introspection.described(statement.sql) if reply is None else reply
@@ -123,6 +164,8 @@ class Asking:
             return then(reply)
 
         def told(more: Reply | None) -> Outs:
+            if more is None and not number and any(request.types):  # the recorder may not have known them yet
+                return self._followed(replace(request, types=()), then, number, reply)
             if more is None:
                 return then(reply)
             both = replace(reply, notifies=(*reply.notifies, *more.notifies))

@@ -14,11 +14,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from svcmock.protocol import Began, Context, Exchange, Lost, Seen, Timing
+from svcmock_protocols.postgres import prepared
 from svcmock_protocols.postgres.causes import Following
 from svcmock_protocols.postgres.commands import command, notified
 from svcmock_protocols.postgres.cursors import Watching
 from svcmock_protocols.postgres.facts import DEFAULTS
 from svcmock_protocols.postgres.messages import Notification, Reply, Request, Result, Said
+from svcmock_protocols.postgres.portals import Statement
 from svcmock_protocols.postgres.redact import redact_request
 from svcmock_protocols.postgres.shared import State
 from svcmock_protocols.postgres.sql import normalise, statements
@@ -41,6 +43,8 @@ class Exchanges:
         self.open: dict[int, Run] = {}
         self.done: list[Run] = []
         self.cursors = Watching()
+        self._prepared: dict[str, Statement] = {}
+        """By PREPARE."""
         self._context = context
         self._state = context.state if isinstance(context.state, State) else State()
         self._standing = Standing(DEFAULTS)
@@ -208,7 +212,7 @@ class Exchanges:
         known = command(run.prepared.sql)
         if known is None or run.why:
             return True
-        own = self._standing.answer(run.prepared.sql)
+        own = prepared.taken(run.prepared.sql, self._prepared) or self._standing.answer(run.prepared.sql)
         if known.kind == "commit" and self._standing.status == "T":
             return True
         return own is None or not _same(own, reply)
@@ -218,6 +222,7 @@ class Exchanges:
         parts = [sql] if len(reply.results) <= 1 else statements(sql)
         for part, result in zip(parts, reply.results, strict=False):
             self._standing.follow(part, tag=result.tag)
+            prepared.follow(part, self._prepared)
             told = notified(part, run.params()) if result.tag else None
             if told is not None:
                 self._standing.notify(*told)
@@ -234,7 +239,7 @@ class Exchanges:
         if not run.id:
             run.id = self._number(out)
         self.open.pop(run.id, None)
-        request = redact_request(run.request(), self._context.token)
+        request = redact_request(prepared.meant(run.request(), self._prepared), self._context.token)
         if request.types:
             request = replace(request, types=self._state.types(normalise(request.sql), request.types))
         out.append(Exchange(run.id, request, reply, Timing(run.at, max(run.took, 0.0))))

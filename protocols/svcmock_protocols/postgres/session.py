@@ -16,11 +16,11 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from svcmock.protocol import Ask, Close, Out, Outs, ProtocolError, Publish, Reply, Send, Subscribe
-from svcmock_protocols.postgres import codec, messages
+from svcmock_protocols.postgres import codec, messages, prepared
 from svcmock_protocols.postgres.asking import Asking, Then
 from svcmock_protocols.postgres.cells import Unfit
 from svcmock_protocols.postgres.channels import Channels
-from svcmock_protocols.postgres.commands import command, copy_binary, copy_width, is_copy_in, notified
+from svcmock_protocols.postgres.commands import copy_binary, copy_width, is_copy_in, notified
 from svcmock_protocols.postgres.cursors import Cursors
 from svcmock_protocols.postgres.messages import Options, Said, failed, said
 from svcmock_protocols.postgres.portals import (
@@ -71,7 +71,7 @@ class PostgresSession:
         self._portals: dict[str, Portal] = {}
         self._cursors = Cursors()
         self._channels = Channels(key[0], self._state, pace)
-        self._asking = Asking(standing, self._cursors, types, self._state)
+        self._asking = Asking(standing, self._cursors, types, self._state, self._statements)
         self._copying: Copying | None = None
         self._skipping = False
         self._busy = False
@@ -428,13 +428,7 @@ class PostgresSession:
         if told is not None:
             self._standing.notify(*told)
         self._cursors.closed(sql)
-        known = command(sql)
-        if known is None:
-            return
-        if known.kind == "deallocate" and known.name:
-            self._statements.pop(known.name, None)
-        elif known.kind == "deallocate" or known.tag == "DISCARD ALL":
-            self._statements.clear()
+        prepared.follow(sql, self._statements)
 
     def _assume(self, reply: messages.Reply) -> None:
         for name, value in reply.settings:

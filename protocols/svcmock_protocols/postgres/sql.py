@@ -223,6 +223,24 @@ def parameters(sql: str) -> int | None:
     return max(named, default=0)
 
 
+def bracketed(sql: str) -> tuple[list[str], str] | None:
+    """The parts of the list in brackets with which a text begins, and what follows: `(1, 'a, b') AS x`.
+
+    None if it begins with no such list.
+    """
+    parts: list[str] = []
+    depth, first = 0, 1
+    for kind, start, end in _tokens(sql):
+        sign = sql[start:end] if kind == "other" else ""
+        depth += (sign in ("(", "[")) - (sign in (")", "]"))
+        if depth == 0 or (depth == 1 and sign == ","):
+            parts.append(sql[first:start].strip())
+            first = end
+        if depth == 0:
+            return None if sign != ")" else ([], sql[end:]) if parts == [""] else (parts, sql[end:])
+    return None
+
+
 def masked(sql: str) -> tuple[str, list[str]]:
     """The normalised statement with a `?` for each literal, and the literals as they were written."""
     literals: list[str] = []

@@ -250,6 +250,40 @@ def test_failures_skip_to_the_next_sync(data, code):
     assert made.endswith(wire.ready() + T_ANN + ROW + wire.complete("SELECT 1") + wire.ready())
 
 
+def test_statements_that_are_prepared_in_sql():
+    """EXECUTE is the statement that its name stands for, whichever way that was prepared."""
+    by_sql = wire.query("PREPARE p AS SELECT d($1)") + wire.query("EXECUTE p('7')")
+    typed, given = Request("SELECT d($1)", ("7",), (23,)), Request("SELECT d($1)", ("7",), (0,))
+    description = Request("SELECT d($1)", op="describe")
+    assert asked(by_sql)[1:] == [description, typed]
+    assert wire.kinds(told(by_sql)) == "CZTDCZ"
+    by_parse = wire.parse("SELECT d($1)", "p") + wire.SYNC + wire.query("EXECUTE p('7')")
+    assert asked(by_parse) == [description, typed]
+    assert (
+        wire.kinds(told(wire.query("PREPARE p AS SELECT d($1)") + wire.bind((b"7",), statement="p"))) == "CZ2"
+    )
+    described = wire.parse("EXECUTE p('7')", "e") + wire.describe("S", "e") + wire.SYNC
+    assert told(by_sql + described).endswith(wire.PARSED + wire.types() + T_ANN + wire.ready())
+    text = Request("EXECUTE p('7')")
+
+    def by_text(one: Request):
+        return ANN if one == text else answer(one) if one.op != "query" else None
+
+    outs = serve(session(), [by_sql], by_text)
+    assert [out.request for out in outs if isinstance(out, Ask)][1:] == [description, typed, given, text]
+
+
+def test_statements_that_execute_each_other():
+    data = wire.parse("EXECUTE q", "p") + wire.parse("EXECUTE p", "q") + wire.describe("S", "p") + wire.SYNC
+    assert wire.kinds(told(data + wire.query("EXECUTE p"))) == "11tnZEZ"
+
+
+def test_a_name_is_prepared_once():
+    made = told(wire.query("PREPARE p AS SELECT 1") * 2 + wire.query("DEALLOCATE p; PREPARE p AS SELECT 2"))
+    assert wire.kinds(made) == "CZEZCCZ"
+    assert b"C42P05\0" in made
+
+
 def test_names_may_be_used_again_once_closed():
     data = wire.parse("SELECT ann", "s") + wire.close("S", "s") + wire.parse("SELECT many", "s")
     data += wire.bind(statement="s", portal="c") + wire.close("P", "c") + wire.bind(statement="s", portal="c")

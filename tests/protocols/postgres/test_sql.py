@@ -241,3 +241,19 @@ def test_no_text_takes_long(text):
 )
 def test_parameters(text, count):
     assert sql.parameters(text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("(1, 'a, b') AS x", (["1", "'a, b'"], " AS x")),
+        ("()", ([], "")),
+        ("(f(1, 2), ARRAY[3, 4], $$,)$$)x", (["f(1, 2)", "ARRAY[3, 4]", "$$,)$$"], "x")),
+        ("(1", None),
+        ("(1]", None),
+        ("", None),
+        ("(')", None),
+    ],
+)
+def test_lists_in_brackets(text, parts):
+    assert sql.bracketed(text) == parts
