@@ -99,11 +99,7 @@ def test_each_is_found_by_what_it_follows():
     requests = [
         INSERT,
         *[Request(INSERT.sql, (what,), op="follows", number=number) for what in "ab" for number in (0, 1)],
-        *[
-            Request(name, op="listen", number=number)
-            for name in ("jobs", "JOBS", "jo  bs")
-            for number in (0, 1)
-        ],
+        *[Request(name, op="listen", number=number) for name in channels for number in (0, 1)],
     ]
     keys = [plugin.key(one, context) for one in requests]
     assert len(set(keys)) == len(keys)
@@ -159,7 +155,7 @@ def test_what_follows_is_asked_for_while_somebody_listens():
     run(ear, wire.query("LISTEN jobs"), {})
     assert one.at_rest not in (rest, None)
     outs = run(one, STATEMENT, FOLLOWING)
-    assert asked(outs) == ["query", "follows", "follows", "follows"]
+    assert asked(outs) == ["query", *["follows"] * 3]
     told = [out.topic for out in outs if isinstance(out, Publish)]
     assert told == [channel("jobs")] * 2
     ear.closed()
@@ -182,6 +178,17 @@ def test_a_failure_is_followed_by_nothing():
     run(session(state), wire.query("LISTEN jobs"), {})
     outs = run(session(state), STATEMENT, {**FOLLOWING, INSERT: failed("23505", "twice")})
     assert asked(outs) == ["query"]
+
+
+def test_what_was_recorded_before_types_were_known_follows_too():
+    state = State()
+    run(session(state), wire.query("LISTEN jobs"), {})
+    when = Request("INSERT INTO t VALUES ($1)", ("2024-01-01",), (1184,))
+    untyped = Request(when.sql, when.params, (), op="follows")
+    data = wire.parse(when.sql, "", (1184,)) + wire.bind((b"2024-01-01",)) + wire.execute() + wire.SYNC
+    outs = run(session(state), data, {when: DONE, untyped: Reply(notifies=(GO,))})
+    assert asked(outs) == ["query", "follows", "follows", "follows"]
+    assert sum(isinstance(out, Publish) for out in outs) == 1
 
 
 def test_there_is_an_end_to_what_follows(monkeypatch):
