@@ -71,7 +71,8 @@ class Frames:
         size = int.from_bytes(buffer[at + 1 : at + 5])
         kind = bytes(buffer[at : at + 1])
         if not 4 <= size <= self.limit + 4:
-            raise ProtocolError(f"a message of type {kind!r} says it has {size} bytes")
+            most, shown = self.limit + 4, kind.decode("latin-1")
+            raise ProtocolError(f"invalid message length: {size} of type {shown!r}, where 4 to {most} can be")
         end = at + 1 + size
         if len(buffer) < end:
             return None
@@ -86,7 +87,7 @@ class Frames:
             return None
         size = int.from_bytes(buffer[at : at + 4])
         if not 8 <= size <= MAX_STARTUP:
-            raise ProtocolError(f"a startup message says it has {size} bytes")
+            raise ProtocolError(f"invalid length of startup packet: {size}, where 8 to {MAX_STARTUP} can be")
         end = at + size
         if len(buffer) < end:
             return None

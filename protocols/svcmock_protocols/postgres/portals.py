@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from svcmock.protocol import Outs, ProtocolError
 from svcmock_protocols.postgres import codec
 from svcmock_protocols.postgres.cells import data_rows, read
-from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Said, failed, said
+from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, Said, failed, said
 from svcmock_protocols.postgres.sql import parameters, statements
 from svcmock_protocols.postgres.types import BUILT_IN, Types
 
@@ -119,7 +120,7 @@ class Portal(Struct):
     @property
     def size(self) -> int:
         """Bytes of its parameters, roughly."""
-        return sum(len(one) for one in self.request.params if isinstance(one, str))
+        return sum(len(one.data if isinstance(one, Raw) else one or "") for one in self.request.params)
 
     def answered(self, reply: Reply) -> None:
         """This is its reply, unless it was bound with formats for another number of columns."""
@@ -165,8 +166,7 @@ class Copying(Struct):
 
     request: Request
     then: Callable[[Reply], Outs]
-    size: int = 0
-    pieces: list[bytes] = []
+    data: bytearray = msgspec.field(default_factory=bytearray)
 
     def take(self, kind: bytes, body: bytes, limit: int) -> Request | Reply | None:
         """A message of the client. The whole request, a failure, or None: there is more to come.
@@ -174,15 +174,14 @@ class Copying(Struct):
         Raises ProtocolError for what is no part of a copy.
         """
         if kind == b"d":
-            self.pieces.append(body)
-            self.size += len(body)
-            if self.size > limit:
+            self.data += body
+            if len(self.data) > limit:
                 return failed("54000", f"svcmock: more than {limit} bytes are copied")
             return None
         if kind in (b"S", b"H"):
             return None  # clients send them without having noticed what they do
         if kind == b"c":
-            return replace(self.request, copy=b"".join(self.pieces))
+            return replace(self.request, copy=bytes(self.data))
         if kind == b"f":
             return failed("57014", f"COPY from stdin failed: {codec.Reader(body).text()}")
         raise ProtocolError(f"unexpected message type {kind!r} during COPY from stdin")

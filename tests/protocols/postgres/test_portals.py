@@ -4,7 +4,7 @@ import pytest
 
 from svcmock.protocol import ProtocolError
 from svcmock_protocols.postgres.codec import Bind
-from svcmock_protocols.postgres.messages import Column, Reply, Request, Result
+from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result
 from svcmock_protocols.postgres.portals import Copying, Portal, Statement, in_text, no_portal, no_statement
 from tests.protocols.postgres import wire
 
@@ -82,6 +82,11 @@ def test_types_of_parameters():
     assert Statement("SELECT 1", (), told=told).columns(None) == (Column("a"),)
     assert Statement("SELECT 1", (), told=told).columns(Reply((Result(tag="BEGIN"),))) is None
     assert Statement("SELECT 1", ()).columns(None) is None
+
+
+def test_sizes_of_parameters():
+    """Whatever they are kept as."""
+    assert Portal(Request("x", ("four", None, Raw(b"seven_7"))), ()).size == 11
 
 
 def test_copying_in():
