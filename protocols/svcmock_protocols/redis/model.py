@@ -16,6 +16,7 @@ import redis
 from fakeredis import FakeRedisConnection, FakeServer
 from redis.connection import DefaultParser
 
+from svcmock_protocols.redis.blocking import STREAMS
 from svcmock_protocols.redis.catalogue import name_of
 from svcmock_protocols.redis.messages import (
     NULL,
@@ -37,8 +38,6 @@ _STATUS: Final = frozenset(
     UNWATCH MULTI DISCARD""".split()
 ) | {b"XGROUP CREATE", b"XGROUP SETID", b"CONFIG SET"}
 """Commands that answer with a status. SET does unless it is told to GET."""
-_NOTHING_READ: Final = frozenset(b"XREAD XREADGROUP".split())
-"""Commands for which fakeredis gives an empty map where a server gives nothing."""
 _CODES: Final = {
     kind: code
     for code, kind in DefaultParser.EXCEPTION_CLASSES.items()
@@ -131,8 +130,8 @@ def _typed(answer: object, args: Args) -> Value:
     """What a server would have sent for a Python value."""
     if isinstance(answer, bytes):
         return Simple(answer) if _is_status(args) else answer
-    if args[0] in _NOTHING_READ and not answer:
-        return NULL
+    if args[0] in STREAMS and not answer:
+        return NULL  # fakeredis gives an empty map where a server gives nothing
     return fit(_value(answer), args, 3)
 
 

@@ -5,13 +5,13 @@ the first write on, or once it was loaded, the model answers everything of that 
 answered by its own recording, if it has one. Pure, but for what `model` does.
 """
 
-import re
 from collections.abc import Generator, Iterator
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 
 from svcmock_protocols.redis import catalogue
+from svcmock_protocols.redis.blocking import STREAMS, block, patience
 from svcmock_protocols.redis.messages import (
     MODEL_DATABASES,
     Args,
@@ -49,12 +49,6 @@ class Pause(Struct, frozen=True):
 Plan: TypeAlias = Generator[Look | Pause, Reply | None, Value | None]
 """What must be known before an answer can be given; returns the answer, None if the model has none."""
 
-_BLOCKING: Final = frozenset(b"BLPOP BRPOP BZPOPMAX BZPOPMIN BLMOVE BRPOPLPUSH BLMPOP BZMPOP".split())
-_TIMEOUT_FIRST: Final = frozenset(b"BLMPOP BZMPOP".split())
-_STREAMS: Final = frozenset(b"XREAD XREADGROUP".split())
-_WHOLE_NUMBER: Final = re.compile(rb"-?\d{1,15}")
-_DECIMAL: Final = re.compile(rb"-?\d{1,15}(?:\.\d{0,15})?")
-"""Times that a command waits."""
 _UNCHANGING: Final = catalogue.READS | {b"WATCH", b"UNWATCH"}
 _WHOLE: Final = frozenset(b"DBSIZE FLUSHALL FLUSHDB KEYS RANDOMKEY SCAN SWAPDB".split())
 """Commands about a whole database."""
@@ -164,12 +158,12 @@ class Modelled:
     # --- blocking ---
 
     def _run(self, args: Args) -> Generator[Look | Pause, Reply | None, Value]:
-        wait = _patience(args)
+        wait = patience(args)
         if wait is None:
             return self._connection.run(args)
         if isinstance(wait, Error):
             return wait
-        streams = args[0] in _STREAMS
+        streams = args[0] in STREAMS
         asked = self._from_now_on(args) if streams else args
         waited = 0.0
         while True:
@@ -181,7 +175,7 @@ class Modelled:
 
     def _from_now_on(self, args: Args) -> Args:
         """A read of streams that waits for nothing, `$` said as what it is now."""
-        at = _block(args)
+        at = block(args)
         asked = [*args[:at], *args[at + 2 :]]
         keys = catalogue.keys(args)
         for back in range(1, len(keys) + 1):
@@ -196,35 +190,6 @@ def _first_id(entries: Value) -> bytes:
     entry = entries.items[0] if isinstance(entries, Array) and entries.items else None
     ident = entry.items[0] if isinstance(entry, Array) and entry.items else None
     return ident if isinstance(ident, bytes) else b"0-0"
-
-
-def _block(args: Args) -> int:
-    """Where BLOCK stands in a read of streams; -1 for none."""
-    for at, arg in enumerate(args):
-        if arg.upper() == b"BLOCK" and at + 1 < len(args):
-            return at
-        if arg.upper() == b"STREAMS":
-            break
-    return -1
-
-
-def _patience(args: Args) -> float | Error | None:
-    """Seconds that a command waits, 0 for ever; None for one that does not."""
-    if args[0] in _STREAMS:
-        at = _block(args)
-        if at < 0:
-            return None
-        if _WHOLE_NUMBER.fullmatch(args[at + 1]) is None:
-            return Error(b"ERR timeout is not an integer or out of range")
-        seconds = int(args[at + 1]) / 1000.0
-    elif args[0] in _BLOCKING:
-        said = args[1] if args[0] in _TIMEOUT_FIRST else args[-1]
-        if _DECIMAL.fullmatch(said) is None:
-            return Error(b"ERR timeout is not a float or out of range")
-        seconds = float(said)
-    else:
-        return None
-    return Error(b"ERR timeout is negative") if seconds < 0 else seconds
 
 
 def _snapshots(key: bytes) -> Iterator[Args]:

@@ -16,10 +16,9 @@ import re
 from collections.abc import Hashable
 from typing import Any, Final
 
-from msgspec import Struct
-
 from svcmock.protocol import Ask, Close, Context, Out, Outs, Publish, Send, Wake
 from svcmock_protocols.redis import catalogue, local, pubsub
+from svcmock_protocols.redis.blocking import BLOCKING, patience
 from svcmock_protocols.redis.cluster import Topology
 from svcmock_protocols.redis.codec import encode
 from svcmock_protocols.redis.commands import CommandReader, Malformed
@@ -33,12 +32,14 @@ from svcmock_protocols.redis.messages import (
     Args,
     Array,
     Error,
+    Nil,
     Reply,
     Request,
     Simple,
     Value,
     options_of,
 )
+from svcmock_protocols.redis.owed import Owed, Planned, Telling, Waiting, comes_soon
 from svcmock_protocols.redis.shapes import SHAPED, fit, fit_all
 from svcmock_protocols.redis.shared import Shared
 from svcmock_protocols.redis.tracking import Told, Tracking
@@ -75,21 +76,6 @@ _SUBSCRIBED: Final = (
 _EXECABORT: Final = Error(b"EXECABORT Transaction discarded because of previous errors.")
 
 
-class _Planned(Struct):
-    """The model's `plan` to answer a request: a `modelled.Plan`. `paused`: it waits for what others write."""
-
-    request: Request
-    plan: Any
-    paused: bool = False
-
-
-class _Telling(Struct):
-    """A PUBLISH that nobody recorded: how many tellings are not reported yet, and how many were told."""
-
-    left: int
-    told: int = 0
-
-
 class RedisSession:
     """A `svcmock.protocol.Session`, with `svcmock.capabilities.Hearing` and `Ending`."""
 
@@ -100,6 +86,7 @@ class RedisSession:
         facts = context.schema if isinstance(context.schema, Facts) else Facts()
         self._client = Client(self._shared.client(), facts)
         self._subscriptions = pubsub.Subscriptions(self._shared, context.pace)
+        self._pace = context.pace
         self._topology = Topology(options.announce, options.nodes)
         self._model = self._modelled() if options.model else None
         tracks = facts.tracking or options.model
@@ -110,7 +97,7 @@ class RedisSession:
         """and their bytes."""
         self._max_command = options.max_command
         self._aborted = False
-        self._owed: Request | _Planned | _Telling | None = None
+        self._owed: Owed = None
         """What there is no answer to yet."""
         self._draining = False
         self._ended = False
@@ -157,14 +144,18 @@ class RedisSession:
         if isinstance(owed, Request):
             self._owed = None
             return self._read(self._settle(owed, reply))
-        return self._read(self._go_on(owed, reply)) if isinstance(owed, _Planned) else ()
+        return self._read(self._go_on(owed, reply)) if isinstance(owed, Planned) else ()
 
     def woke(self, token: Hashable) -> Outs:
         if self._over:
             return ()
         if token != _PLAN:
             return self._subscriptions.woke(token)
-        return self._read(self._go_on(self._owed, None)) if isinstance(self._owed, _Planned) else ()
+        owed = self._owed
+        if isinstance(owed, Waiting):
+            self._owed = None
+            return self._read(self._finish(owed.args, owed.value))
+        return self._read(self._go_on(owed, None)) if isinstance(owed, Planned) else ()
 
     def published(self, topic: Hashable, message: Any) -> Outs:
         if self._over:
@@ -176,7 +167,7 @@ class RedisSession:
     def heard(self, publish: Publish, times: int) -> Outs:  # noqa: ARG002  all tellings of a PUBLISH count alike
         """All are told: how many they are is the answer, where none was recorded."""
         owed = self._owed
-        if not isinstance(owed, _Telling):
+        if not isinstance(owed, Telling):
             return ()
         owed.left, owed.told = owed.left - 1, owed.told + times
         if owed.left:
@@ -195,17 +186,11 @@ class RedisSession:
 
     def draining(self) -> Outs:
         self._draining = True
-        return () if self._is_owed or self._over or not self._reader.empty else self._close()
+        return () if comes_soon(self._owed) or self._over or not self._reader.empty else self._close()
 
     def eof(self) -> Outs:
         self._ended = True
-        return () if self._is_owed or self._over else self._close()
-
-    @property
-    def _is_owed(self) -> bool:
-        """Whether an answer will come: to a command that blocks, none may."""
-        owed = self._owed
-        return owed is not None and not (isinstance(owed, _Planned) and owed.paused)
+        return () if comes_soon(self._owed) or self._over else self._close()
 
     # --- reading ---
 
@@ -268,8 +253,12 @@ class RedisSession:
             self._subscriptions.version = self._client.version
         if reply.wire and args[0] not in SHAPED and not self._topology.given and self._tracking is None:
             return [] if self._mute() else [Send(reply.wire)]
-        value = self._topology.led(args, reply.value)
-        return self._finish(args, value)
+        if args[0] in BLOCKING and isinstance(reply.value, Nil):
+            wait = patience(args)
+            if isinstance(wait, float) and wait * self._pace > 0:
+                self._owed = Waiting(args, reply.value)
+                return [Wake(wait * self._pace, _PLAN)]
+        return self._finish(args, self._topology.led(args, reply.value))
 
     def _finish(self, args: Args, value: Value) -> list[Out]:
         """This answers a command."""
@@ -425,7 +414,7 @@ class RedisSession:
         outs = pubsub.publishes(args, self._shared)
         if reply is not None:
             return [*outs, *self._say(reply.value)]
-        self._owed = _Telling(len(outs))
+        self._owed = Telling(len(outs))
         return list(outs)
 
     # --- the model ---
@@ -440,10 +429,10 @@ class RedisSession:
         return Modelled(self._shared.model)
 
     def _begin(self, plan: Any, request: Request) -> list[Out]:
-        self._owed = planned = _Planned(request, plan)
+        self._owed = planned = Planned(request, plan)
         return self._go_on(planned, None)
 
-    def _go_on(self, planned: "_Planned", reply: Reply | None) -> list[Out]:
+    def _go_on(self, planned: Planned, reply: Reply | None) -> list[Out]:
         """Let the model go on, up to what it must know or wait for next."""
         from svcmock_protocols.redis.modelled import Look
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcmock.protocol import Ask, Close, Publish, Send, Unsubscribe
+from svcmock.protocol import Ask, Close, Publish, Send, Unsubscribe, Wake
 from svcmock_protocols.redis.commands import encode
 from svcmock_protocols.redis.facts import Facts
 from svcmock_protocols.redis.messages import (
@@ -77,6 +77,22 @@ def test_the_version_of_a_client_decides_the_form():
     session = new()
     talk(session, wire("HELLO 3"))
     assert talk(session, asks, routes) == b"%1\r\n$1\r\nf\r\n$1\r\n1\r\n,1.5\r\n_\r\n"
+
+
+def test_nothing_comes_when_the_time_is_up():
+    routes = Routes({"BLPOP a 5": [Array((b"a", b"1")), Nil("array")], "BLPOP b 0": NULL})
+    session = new(pace=0.5)
+    assert talk(session, wire("BLPOP a 5"), routes) == b"*2\r\n$1\r\na\r\n$1\r\n1\r\n"
+    outs = drive(session, wire("BLPOP a 5", "PING"), routes, wake=False)
+    assert outs[-1] == Wake(2.5, "plan")
+    assert (session.at_rest, session.idle) == (None, False)
+    assert sent(follow(session, session.woke("plan"), routes)) == b"*-1\r\n+PONG\r\n"
+    assert session.woke("plan") == ()
+    assert talk(session, wire("BLPOP b 0"), routes) == b"*-1\r\n"
+    drive(session, wire("BLPOP a 5"), routes, wake=False)
+    assert session.eof() == [Close()]
+    drive(hurried := new(pace=0.0), wire("BLPOP a 5"), routes, wake=False)
+    assert hurried.at_rest is not None
 
 
 # --- the connection -----------------------------------------------------------------------------------
