@@ -1,7 +1,8 @@
 """Statements about the session itself, as far as they are understood: what they are and what they name.
 
-Transactions, settings, prepared statements of SQL, channels. They are housekeeping: drivers and pools send them
-as they like, so a recording does not decide whether they work. Everything else is the application's business.
+Transactions, settings, prepared statements of SQL, channels; whether a server is there, and whose. They are
+housekeeping: drivers and pools send them as they like, so a recording does not decide whether they work.
+Everything else is the application's business.
 """
 
 import re
@@ -37,6 +38,20 @@ _DEALLOCATE = re.compile(rf"DEALLOCATE(?: PREPARE)? {_NAME}", re.IGNORECASE)
 _CLOSE = re.compile(rf"CLOSE {_NAME}", re.IGNORECASE)
 _PREPARE = re.compile(rf"PREPARE {_NAME}", re.IGNORECASE)
 _UNLOCK = re.compile(r"SELECT (?:pg_catalog\.)?pg_advisory_unlock_all ?\( ?\)", re.IGNORECASE)
+_CONSTANT = re.compile(r"SELECT ([0-9]{1,9})(?: AS (\w+))?", re.IGNORECASE)
+_WHO = re.compile(
+    r"SELECT (?:pg_catalog\.)?(?:(version|current_database|pg_is_in_recovery|current_schema) ?\( ?\)"
+    r"|(current_schema|current_catalog|current_role|current_user|session_user|user))(?: AS (\w+))?",
+    re.IGNORECASE,
+)
+_LITERAL = r"'((?:[^'\\]|'')*)'"
+_CURRENT_SETTING = re.compile(
+    rf"SELECT (?:pg_catalog\.)?current_setting ?\( ?{_LITERAL} ?\)(?: AS (\w+))?", re.IGNORECASE
+)
+_SET_CONFIG = re.compile(
+    rf"SELECT (?:pg_catalog\.)?set_config ?\( ?{_LITERAL} ?, ?{_LITERAL} ?, ?(true|false) ?\)(?: AS (\w+))?",
+    re.IGNORECASE,
+)
 _ARGUMENT = r"('(?:[^']|'')*'|\$[1-9])(?:::[a-z ]+)?"
 _PG_NOTIFY = re.compile(
     rf"SELECT (?:pg_catalog\.)?pg_notify ?\( ?{_ARGUMENT} ?, ?{_ARGUMENT} ?\)(?: AS \w+)?", re.IGNORECASE
@@ -45,13 +60,17 @@ _CHAIN = re.compile(r"\bAND CHAIN\b", re.IGNORECASE)
 
 
 class Command(Struct, frozen=True):
-    """A statement about the session. `kind`: what it does; `tag`: what the server says when it is done."""
+    """A statement about the session. `kind`: what it does; `tag`: what the server says when it is done.
+
+    `column`: what its answer is called, where it is a SELECT.
+    """
 
     kind: str
     tag: str
     name: str = ""
     value: str = ""
     local: bool = False
+    column: str = ""
 
 
 def command(sql: str) -> Command | None:
@@ -232,7 +251,29 @@ def _prepare(text: str, second: str) -> Command | None:
 
 
 def _select(text: str, _second: str) -> Command | None:
-    return Command("unlock", "SELECT 1") if _UNLOCK.fullmatch(text) else None
+    """Those that pools and drivers send to see whether a server is there, and whose."""
+    if _UNLOCK.fullmatch(text):
+        return Command("unlock", "SELECT 1", column="pg_advisory_unlock_all")
+    if found := _CONSTANT.fullmatch(text):
+        return Command("constant", "SELECT 1", value=str(int(found[1])), column=_alias(found[2], "?column?"))
+    if found := _WHO.fullmatch(text):
+        function = (found[1] or found[2]).lower()
+        return Command("who", "SELECT 1", function, column=_alias(found[3], function))
+    if found := _CURRENT_SETTING.fullmatch(text):
+        name = _unquoted(found[1]).lower()
+        return Command("setting", "SELECT 1", name, column=_alias(found[2], "current_setting"))
+    if found := _SET_CONFIG.fullmatch(text):
+        name, value, local = _unquoted(found[1]).lower(), _unquoted(found[2]), found[3].lower() == "true"
+        return Command("set", "SELECT 1", name, value, local, _alias(found[4], "set_config"))
+    return None
+
+
+def _alias(name: str | None, otherwise: str) -> str:
+    return otherwise if name is None else name.lower()
+
+
+def _unquoted(text: str) -> str:
+    return text.replace("''", "'")
 
 
 _KNOWN: Final[dict[str, Callable[[str, str], Command | None]]] = {

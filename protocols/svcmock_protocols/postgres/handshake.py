@@ -8,7 +8,7 @@ Anybody is let in unless the service has a password. Protocol 3.0 and 3.2 are sp
 options nobody knows, a client is told with NegotiateProtocolVersion.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 from svcmock.protocol import (
@@ -176,7 +176,7 @@ class HandshakeSession:
         )
         session = PostgresSession(
             self._options,
-            Standing(told),
+            Standing(told, _database(self._startup or {})),
             self._key,
             self._state,
             facts.types_of(self._context.schema),
@@ -189,6 +189,11 @@ class HandshakeSession:
             return ()
         self._over = True
         return Send(codec.saying(b"E", said(code, message, "FATAL"))), Close()
+
+
+def _database(startup: Mapping[str, str]) -> str:
+    """The one that is asked for; without a name the user's."""
+    return startup.get("database") or startup.get("user", "")
 
 
 def _negotiated(minor: int, startup: dict[str, str]) -> Outs:

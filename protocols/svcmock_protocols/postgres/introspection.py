@@ -1,17 +1,19 @@
 """What drivers ask the server's catalog when they meet a type, answered for the types that are known.
 
 asyncpg asks about each array type once a connection, in the words below, and turns JIT off meanwhile.
-postgres.js asks which types have arrays before it sends anything else, and ends when that fails. What was
-recorded with another driver has no answer to either. A recorded one wins. Types of the database itself are
-known if they are declared (`types.declared`); else asyncpg's question about them is a miss.
+postgres.js asks which types have arrays before it sends anything else, and ends when that fails. SQLAlchemy has
+psycopg and psycopg2 ask whether there is `hstore`. What was recorded with another driver has no answer to any
+of that. A recorded one wins. Types of the database itself are known if they are declared (`types.declared`);
+else asyncpg's question about them is a miss, and by their name there are none.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from svcmock_protocols.postgres.messages import Column, Reply, Request, Result, Value
 from svcmock_protocols.postgres.sql import normalise
-from svcmock_protocols.postgres.types import BUILT_IN, Types
+from svcmock_protocols.postgres.types import BUILT_IN, Types, catalog
 from svcmock_protocols.postgres.types.arrays import Shaped, write
 from svcmock_protocols.postgres.types.catalog import ARRAYS
 from svcmock_protocols.postgres.types.declared import MAX_NESTED, Declared
@@ -58,12 +60,29 @@ _FIXED: Final = {
     ),
 }
 """Questions without parameters, by their normalised text."""
+_BY_NAME: Final = re.compile(
+    r"SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtype, typdelim AS delimiter"
+    r" FROM pg_type t WHERE t\.oid = to_regtype\((?:\$1|'([^']*)')\) ORDER BY t\.oid"
+    r"|SELECT t\.oid, typarray FROM pg_type t JOIN pg_namespace ns ON typnamespace = ns\.oid"
+    r" WHERE typname = '(hstore)'"
+)
+"""Questions for a type by its name: psycopg's `TypeInfo.fetch`, psycopg2's for `hstore`."""
+_INFO: Final = (
+    Column("name", 19),
+    Column("oid", 26),
+    Column("array_oid", 26),
+    Column("regtype", 25),
+    Column("delimiter", 18),
+)
+_ARRAYED: Final = (Column("oid", 26), Column("typarray", 26))
 
 
 def described(sql: str) -> Reply | None:
     """What such a question takes and gives; None for any other statement."""
     if _asks_for_types(sql):
         return Reply((Result(_TREE_COLUMNS),), types=(_OIDS,))
+    if by_name := _named(sql):
+        return Reply((Result(_ARRAYED if by_name[2] else _INFO),), types=(25,) if "$1" in by_name[0] else ())
     fixed = _fixed(sql)
     return None if fixed is None else Reply((Result(fixed.columns),), types=())
 
@@ -73,6 +92,8 @@ def answer(request: Request, known: Types = BUILT_IN) -> Reply | None:
     fixed = _fixed(request.sql)
     if fixed is not None:
         return Reply((fixed,))
+    if by_name := _named(request.sql):
+        return _by_name(by_name, request, known)
     if not _asks_for_types(request.sql):
         return None
     asked = request.params[0] if request.params else None
@@ -92,6 +113,29 @@ def answer(request: Request, known: Types = BUILT_IN) -> Reply | None:
 
 def _fixed(sql: str) -> Result | None:
     return _FIXED.get(normalise(sql)) if len(sql) < MAX_FIXED else None
+
+
+def _named(sql: str) -> re.Match[str] | None:
+    """Whether a type is asked for by its name; which, or what holds its name."""
+    return _BY_NAME.fullmatch(normalise(sql)) if len(sql) < MAX_FIXED and "pg_type t" in sql else None
+
+
+def _by_name(asks: re.Match[str], request: Request, known: Types) -> Reply | None:
+    name = asks[2] or asks[1]
+    if name is None:
+        given = request.params[0] if request.params else None
+        name = given if isinstance(given, str) else ""
+    if catalog.oid(name) is not None:  # of every server: how it is called there depends on the path
+        return None
+    own = next((one for one in known.declared.values() if one.name == name.rpartition(".")[2]), None)
+    rows: tuple[tuple[Value, ...], ...] = ()
+    if own is not None:
+        arrays = [
+            one.oid for one in known.declared.values() if one.kind == "array" and own.oid in one.made_of()
+        ]
+        told = (str(own.oid), str(arrays[0] if arrays else 0))
+        rows = (told if asks[2] else (own.name, *told, own.name, ","),)
+    return Reply((Result(_ARRAYED if asks[2] else _INFO, rows, f"SELECT {len(rows)}"),))
 
 
 def _asks_for_types(sql: str) -> bool:

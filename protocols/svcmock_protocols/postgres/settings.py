@@ -34,6 +34,7 @@ UNREPORTED: Final[Mapping[str, str]] = {
     "statement_timeout": "0",
     "lock_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "search_path": '"$user", public',
 }
 """What SHOW says of settings that are not reported, as a new server has them."""
 

@@ -26,6 +26,8 @@ MAX_SETTINGS: Final = 1000
 """Settings of a session that are remembered."""
 MAX_PENDING: Final = 10_000
 """Notifications that a transaction holds back."""
+MAX_PAYLOAD: Final = 7999
+"""Characters of a notification: the server's own limit, in bytes. Longer ones are told to nobody."""
 
 Effect: TypeAlias = tuple[Literal["listen", "unlisten", "notify"], str, str]
 """What happens to a channel, and with what payload."""
@@ -36,6 +38,7 @@ _IN_TRANSACTION: Final = {
     "rollback to": "ROLLBACK TO SAVEPOINT",
 }
 _ENDINGS: Final = frozenset({"commit", "rollback", "rollback to", "empty"})
+_BOOL, _NAME, _INT4, _TEXT, _VOID = 16, 19, 23, 25, 2278
 ABORTED: Final = said(
     "25P02", "current transaction is aborted, commands ignored until end of transaction block"
 )
@@ -53,9 +56,10 @@ class _Savepoint(Struct, frozen=True):
 class Standing:
     """Of one session. Settings are made anew when they change: what was before can be gone back to."""
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
-        """`parameters`: those that the server reports when a client has logged in."""
+    def __init__(self, parameters: Mapping[str, str], database: str = "") -> None:
+        """`parameters`: those that the server reports when a client has logged in. `database`: if known."""
         self.status = "I"
+        self._database = database
         self._savepoints: list[_Savepoint] = []
         self._told = dict(parameters)
         self._first = dict(parameters)
@@ -96,18 +100,43 @@ class Standing:
             case "discard" if inside and known.name == "all":
                 return failed("25001", "DISCARD ALL cannot run inside a transaction block")
             case "show":
-                return self._show(known.name)
-            case "unlock":
-                column = Column("pg_advisory_unlock_all", 2278)
-                return Reply((Result((column,), (("",),), "SELECT 1"),))
-        return _done(known.tag)
+                return _one(spelled(known.name), _TEXT, self._setting(known.name), known.tag)
+        return self._select(known) if known.column else _done(known.tag)
 
-    def _show(self, name: str) -> Reply | None:
+    def _select(self, known: Command) -> Reply | None:
+        match known.kind:
+            case "unlock":
+                return _one(known.column, _VOID, "")
+            case "constant":
+                return _one(known.column, _INT4, known.value)
+            case "setting":
+                return _one(known.column, _TEXT, self._setting(known.name))
+            case "set":
+                return _one(known.column, _TEXT, self._made(known))
+        return self._who(known)
+
+    def _who(self, known: Command) -> Reply | None:
+        """Who is connected to what. A recording says it in the server's own words."""
+        if known.name == "version":
+            version = self._first.get("server_version")
+            return _one(known.column, _TEXT, version and f"PostgreSQL {version} (svcmock)")
+        if known.name == "pg_is_in_recovery":
+            return _one(known.column, _BOOL, "t" if self._first.get("in_hot_standby") == "on" else "f")
+        if known.name == "current_schema":
+            first = self._setting("search_path") == UNREPORTED["search_path"]
+            return _one(known.column, _NAME, "public" if first else None)
+        if known.name in {"current_database", "current_catalog"}:
+            return _one(known.column, _NAME, self._database or None)
+        return _one(known.column, _NAME, self._first.get("session_authorization") or None)
+
+    def _setting(self, name: str) -> str | None:
         name = spelled(name)
-        value = self._settings.get(name, UNREPORTED.get(name))
-        if value is None:
-            return None
-        return Reply((Result((Column(name, 25),), ((value,),), "SHOW"),))
+        return self._settings.get(name, UNREPORTED.get(name))
+
+    def _made(self, known: Command) -> str:
+        """What a SET makes of a setting, as it is shown then."""
+        name = spelled(known.name)
+        return shown(name, known.value, self._setting(name) or "")
 
     # --- what happens to it ---
 
@@ -213,11 +242,10 @@ class Standing:
             self._local = {name: self._settings.get(name), **self._local}
         else:
             self._local = {other: value for other, value in self._local.items() if other != name}
-        if known.value.lower() == "default":
+        if known.value.lower() == "default" and not known.column:
             self._reset(known.name)
         else:
-            value = shown(name, known.value, self._settings.get(name, ""))
-            self._settings = {**self._settings, name: value}
+            self._settings = {**self._settings, name: self._made(known)}
 
     def _reset(self, name: str) -> None:
         if name == "all":
@@ -228,8 +256,15 @@ class Standing:
         self._settings = {**others, name: self._first[name]} if name in self._first else others
 
     def _note(self, kind: str, channel: str, payload: str) -> None:
+        if kind == "notify" and len(payload) > MAX_PAYLOAD:
+            return
         if len(self._pending) < MAX_PENDING and kind in ("listen", "unlisten", "notify"):
             self._pending.append((kind, channel, payload))  # type: ignore[arg-type]
+
+
+def _one(column: str, kind: int, value: str | None, tag: str = "SELECT 1") -> Reply | None:
+    """One value; None where it is not known."""
+    return Reply((Result((Column(column, kind),), ((value,),), tag),)) if value is not None else None
 
 
 def _done(tag: str, *notices: Said) -> Reply:

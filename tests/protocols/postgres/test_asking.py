@@ -32,15 +32,15 @@ def found(sql: str, *replies: Reply | None, done: tuple[str, ...] = ()) -> tuple
 
 
 def test_an_exact_route_is_asked_for_first():
-    asked, reply = found("SELECT 1", ANN)
-    assert asked == [Ask(1, Request("SELECT 1"), 8, optional=True)]
+    asked, reply = found("SELECT a", ANN)
+    assert asked == [Ask(1, Request("SELECT a"), 8, optional=True)]
     assert reply is ANN
 
 
 def test_then_whether_it_could_be_prepared():
     refused = failed("42P01", "no table")
-    assert found("SELECT 1", None, refused)[1] is refused
-    asked, reply = found("SELECT 1", None, ANN, MISS)
+    assert found("SELECT a", None, refused)[1] is refused
+    asked, reply = found("SELECT a", None, ANN, MISS)
     assert [one.optional for one in asked] == [True, True, False]
     assert reply is MISS
 
@@ -70,14 +70,14 @@ def learned(statement: Statement, *replies: Reply | None) -> list[object]:
 
 
 def test_what_is_known_of_a_statement():
-    statement = Statement("SELECT 1", ())
+    statement = Statement("SELECT a", ())
     assert learned(statement, ANN) == ["known"]
     assert statement.told is ANN
     assert learned(statement) == ["known"]
-    statement = Statement("SELECT 1", ())
+    statement = Statement("SELECT a", ())
     assert learned(statement, None, ANN) == ["known"]
     assert statement.told is ANN
-    assert learned(Statement("SELECT 1", ()), MISS) == [MISS.failure]
+    assert learned(Statement("SELECT a", ()), MISS) == [MISS.failure]
     assert learned(Statement("BEGIN", ())) == ["known"]
 
 

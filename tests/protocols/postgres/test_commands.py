@@ -54,7 +54,24 @@ from svcmock_protocols.postgres.commands import (
         ("CLOSE ALL", Command("other", "CLOSE CURSOR ALL")),
         ("CLOSE c", Command("other", "CLOSE CURSOR")),
         ("PREPARE s AS SELECT 1", Command("other", "PREPARE", "s")),
-        ("SELECT pg_advisory_unlock_all()", Command("unlock", "SELECT 1")),
+        (
+            "SELECT pg_advisory_unlock_all()",
+            Command("unlock", "SELECT 1", column="pg_advisory_unlock_all"),
+        ),
+        ("SELECT 1", Command("constant", "SELECT 1", value="1", column="?column?")),
+        ("select  007 AS Alive;", Command("constant", "SELECT 1", value="7", column="alive")),
+        ("/* ping */ SELECT 1", Command("constant", "SELECT 1", value="1", column="?column?")),
+        ("select pg_catalog.version()", Command("who", "SELECT 1", "version", column="version")),
+        ("SELECT current_user", Command("who", "SELECT 1", "current_user", column="current_user")),
+        ("SELECT Current_Schema() AS s", Command("who", "SELECT 1", "current_schema", column="s")),
+        (
+            "SELECT current_setting('TimeZone')",
+            Command("setting", "SELECT 1", "timezone", column="current_setting"),
+        ),
+        (
+            "SELECT set_config('TimeZone', 'it''s', true)",
+            Command("set", "SELECT 1", "timezone", "it's", local=True, column="set_config"),
+        ),
     ],
 )
 def test_what_is_understood(sql, made):
@@ -64,13 +81,21 @@ def test_what_is_understood(sql, made):
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT 1",
+        "SELECT 1, 2",
+        "SELECT '1'",
+        "SELECT 1 FROM users",
+        "SELECT 12345678901",
+        "SELECT version",
+        "SELECT user()",
+        "SELECT set_config($1, $2, false)",
+        "SELECT current_setting('a', true)",
         "INSERT INTO t VALUES (1)",
         "COMMIT PREPARED 'x'",
         "ROLLBACK PREPARED 'x'",
         "PREPARE TRANSACTION 'x'",
         "BEGIN; SELECT 1",
         "SELECT pg_advisory_unlock_all(); CLOSE ALL",
+        "SELECT 1; SELECT 2",
         "EXECUTE s(1)",
         "DECLARE c CURSOR FOR SELECT 1",
         "FETCH 1 FROM c",

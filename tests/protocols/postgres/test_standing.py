@@ -150,6 +150,13 @@ def test_channels_wait_for_the_end_of_a_transaction():
     assert stand("DISCARD ALL").due() == [("unlisten", "*", "")]
 
 
+def test_notifications_have_an_end():
+    standing = stand()
+    standing.notify("a", "x" * 8000)
+    standing.notify("a", "x" * 7999)
+    assert standing.due() == [("notify", "a", "x" * 7999)]
+
+
 def test_what_the_server_says_counts():
     standing = stand()
     standing.assume("TimeZone", "Asia/Tokyo")
@@ -160,3 +167,33 @@ def test_decides():
     assert stand().decides("ROLLBACK")
     assert not stand().decides("COMMIT")
     assert stand("BEGIN", failed=True).decides("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("sql", "done", "said"),
+    [
+        ("SELECT version()", (), None),
+        ("SELECT current_user", (), None),
+        ("SELECT current_database()", (), None),
+        ("SELECT pg_is_in_recovery()", (), "f"),
+        ("SELECT current_schema()", (), "public"),
+        ("SELECT current_schema()", ("SET search_path TO shop",), None),
+        ("SELECT current_setting('nothing')", (), None),
+        ("SELECT current_setting('my.own')", ("SET my.own = 'x'",), "x"),
+        ("SELECT set_config('work_mem', '2048', false)", (), "2MB"),
+        ("SELECT set_config('my.own', 'default', false)", (), "default"),
+        ("SHOW my.own", ("SELECT set_config('my.own', 'default', false)",), "default"),
+        ("SHOW my.own", ("BEGIN", "SELECT set_config('my.own', 'x', true)", "COMMIT"), None),
+    ],
+)
+def test_what_is_not_known_is_not_said(sql, done, said):
+    answer = stand(*done).answer(sql)
+    assert (None if answer is None else answer.results[0].rows[0][0]) == said
+
+
+def test_whose_server_it_is():
+    told = {"server_version": "17.0", "session_authorization": "ann", "in_hot_standby": "on"}
+    standing = Standing(told, "shop")
+    asked = ("version()", "user", "current_catalog", "pg_is_in_recovery()")
+    said = [standing.answer(f"SELECT {function}").results[0].rows[0][0] for function in asked]
+    assert said == ["PostgreSQL 17.0 (svcmock)", "ann", "shop", "t"]
