@@ -233,6 +233,14 @@ class Breaking(Protocol):
         """`side` has reset the connection. In place of its `eof`."""
 
 
+@runtime_checkable
+class Withholding(Protocol):
+    """A tap that has this member, too: it may hold back what it has seen until it knows more."""
+
+    def gone(self) -> Sight:
+        """Both sides are gone, however they ended: what was held back. Called once, last."""
+
+
 class Inferred(Struct, frozen=True):
     """Options under which recordings would mean more. `why` is for people."""
 

@@ -16,7 +16,7 @@ from typing import cast
 
 import structlog
 
-from svcmock.capabilities import Breaking, Opening
+from svcmock.capabilities import Breaking, Opening, Withholding
 from svcmock.net.recorder import Recorder
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
@@ -310,8 +310,10 @@ class Client(asyncio.Protocol):
         """Both sides are gone: nothing may be left pending."""
         if self._transport is not None or self._server.connected or self._inquiring:
             return
-        self._recorder.connections.discard(self)
         self._end(Side.SERVER)
+        if isinstance(self._tap, Withholding) and self in self._recorder.connections:
+            self._see(self._tap.gone())
+        self._recorder.connections.discard(self)
         for _ in range(len(self._began)):
             self._recorder.lost(f"connection {self._number}", "failed", "the connection ended")
         self._began.clear()

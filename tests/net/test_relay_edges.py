@@ -19,7 +19,9 @@ from svcmock.net.spool import Spools
 from svcmock.net.upstream import Connector
 from svcmock.protocol import Documents, Plugin
 from svcmock_protocols.http import HttpPlugin, plugin
+from svcmock_protocols.postgres import plugin as postgres
 from tests.net.wire import Kept
+from tests.protocols.postgres import wire
 from tests.routes import CONTEXT, SERVICE
 
 GET = b"GET /a HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -146,6 +148,45 @@ def test_a_large_body_that_is_not_recorded_leaves_no_file_while_the_connection_l
     assert asyncio.run(asyncio.wait_for(work(), 20)) == []
 
 
+def test_what_a_tap_holds_back_is_written_when_its_client_vanishes(tmp_path: Path) -> None:
+    """PostgreSQL's asks the server about what it has seen; the client need not stay for that."""
+    ran = wire.columns(("n", 1700)) + wire.row(b"12.50") + wire.complete("SELECT 1") + wire.ready()
+    turns = [
+        (wire.startup(), wire.HELLO),
+        (wire.parse("SELECT $1") + wire.bind((b"12.50",)) + wire.describe() + wire.execute() + wire.SYNC,
+         wire.PARSED + wire.BOUND + ran),
+    ]  # fmt: skip
+
+    async def work() -> tuple[int, int, int]:
+        loop = asyncio.get_running_loop()
+        with listening() as upstream:
+            service = msgspec.structs.replace(SERVICE, upstream=f"postgres://127.0.0.1:{_port(upstream)}")
+            recorder = Recorder(
+                "db", postgres, wire.context, Connector(service, postgres), tmp_path / "rec", "r.yaml",
+                lambda: Spools(tmp_path / "sp"),
+            )  # fmt: skip
+            listener, reader, writer = await connected(recorder)
+            peer, _ = await loop.sock_accept(upstream)
+            with peer:
+                for asked, told in turns:
+                    writer.write(asked)
+                    assert await loop.sock_recv(peer, 1000) == asked
+                    await loop.sock_sendall(peer, told)
+                    assert await reader.readexactly(len(told)) == told
+                assert b"_svcmock" in await loop.sock_recv(peer, 1000)
+                _reset_at_its_end(writer.get_extra_info("socket"))
+                writer.transport.abort()
+                await over(recorder, listener, writer)
+        counters = recorder.counters
+        return counters.accepted, counters.recorded, counters.failed
+
+    assert asyncio.run(asyncio.wait_for(work(), 20)) == (1, 1, 0)
+
+
+def _port(sock: socket.socket) -> int:
+    return int(sock.getsockname()[1])
+
+
 class _Forgetful(HttpPlugin):
     """A protocol with a mistake in what writes its recordings."""
 
@@ -179,8 +220,12 @@ def test_a_mistake_in_a_protocol_costs_the_exchange_and_not_the_connection(tmp_p
 
 def _vanish(peer: socket.socket) -> None:
     """Close with a reset."""
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    _reset_at_its_end(peer)
     peer.close()
+
+
+def _reset_at_its_end(peer: socket.socket) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -81,6 +81,10 @@ class InquiringTap:
     def unreachable(self, why: str, at: float) -> Sight:
         return self._passed(self._tap.unreachable(why, at))
 
+    def gone(self) -> Sight:
+        self._stop()
+        return self._released()
+
     def informed(self, context: Context) -> Sight:
         return self._passed(self._tap.informed(context))
 
