@@ -22,7 +22,7 @@ sys.path.insert(0, INSTALLED)  # which workers get handed on
 # In CI the same examples every time: a change is not held up by what was wrong before it. At a desk, new ones.
 settings.register_profile(
     "svcmock",
-    max_examples=60 if os.environ.get("CI") else 100,
+    max_examples=60,
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
     print_blob=True,

@@ -496,7 +496,8 @@ def test_header_blocks_without_end_are_refused() -> None:
     assert Heard(passed(seen, C)).frames[-1].error_code == frames.ENHANCE_YOUR_CALM
     tap, client, _ = met()
     play(tap, (C, client.head(1, GET, ends=True)))
-    seen = play(tap, (C, client.head(3, [(b"a", b"x" * 16000)] * 140)))
+    full = frames.frame(frames.CONTINUATION, 0, 3, bytes(frames.MAX_FRAME))
+    seen = play(tap, (C, opened + full * 140))
     assert Heard(passed(seen, C)).frames[-1].error_code == frames.ENHANCE_YOUR_CALM
 
 
