@@ -233,7 +233,10 @@ class _Reader:
             self._wrong(at, why, "upstream")
         elif not vouches and (parts.username is not None or parts.password is not None):
             # not quoted: it would end up in logs
-            self._wrong(at, "an upstream takes no credentials: clients send their own", "upstream")
+            why = "an upstream takes no credentials: clients send their own"
+            if isinstance(plugin, Vouching):
+                why += ", unless `options` say that the recorder logs in itself"
+            self._wrong(at, why, "upstream")
         elif known and (unknown := _names(parts.query) - known):
             why = f"an upstream of protocol {plugin.name} has no parameter `{min(unknown)}`"
             self._wrong(at, why, "upstream")

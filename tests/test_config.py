@@ -476,6 +476,7 @@ def test_an_upstream_is_a_host_and_nothing_more(tmp_path: Path, url: str, proble
 
 LOGS_IN = "options: {auth: terminate}"
 NOT_ITSELF = "clients log in themselves: it is for protocols and `options` with which the recorder does"
+UNLESS = "an upstream takes no credentials: clients send their own, unless `options` say that the recorder logs in itself"
 BY_NAME = "an upstream takes no password: `upstream_password_env` names the variable that has it"
 
 
@@ -485,7 +486,7 @@ BY_NAME = "an upstream takes no password: `upstream_password_env` names the vari
         ("postgres://app@db", f"{LOGS_IN}, upstream_password_env: DB", None),
         ("postgres://db", LOGS_IN, None),
         ("postgres://app:s3cret@db", LOGS_IN, BY_NAME),
-        ("postgres://app@db", "options: {}", "an upstream takes no credentials: clients send their own"),
+        ("postgres://app@db", "options: {}", UNLESS),
         ("postgres://db", "options: {}, upstream_password_env: DB", NOT_ITSELF),
     ],
 )
