@@ -476,7 +476,8 @@ def test_an_upstream_is_a_host_and_nothing_more(tmp_path: Path, url: str, proble
 
 LOGS_IN = "options: {auth: terminate}"
 NOT_ITSELF = "clients log in themselves: it is for protocols and `options` with which the recorder does"
-UNLESS = "an upstream takes no credentials: clients send their own, unless `options` say that the recorder logs in itself"
+OWN = "an upstream takes no credentials: clients send their own"
+UNLESS = f"{OWN}, unless `options` say that the recorder logs in itself"
 BY_NAME = "an upstream takes no password: `upstream_password_env` names the variable that has it"
 
 
