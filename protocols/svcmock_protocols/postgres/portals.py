@@ -17,8 +17,8 @@ from svcmock.protocol import Outs, ProtocolError
 from svcmock_protocols.postgres import codec
 from svcmock_protocols.postgres.cells import data_rows, read
 from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, Said, failed, said
-from svcmock_protocols.postgres.sql import parameters, statements
-from svcmock_protocols.postgres.types import BUILT_IN, Types
+from svcmock_protocols.postgres.sql import casts, parameters, statements
+from svcmock_protocols.postgres.types import BUILT_IN, Types, catalog
 
 MAX_NAMED: Final = 10_000
 """Prepared statements, and portals, of a connection."""
@@ -83,11 +83,12 @@ class Statement(Struct):
         return None if types == request.types else replace(request, types=types)
 
     def described(self) -> tuple[int, ...]:
-        """The types of its parameters."""
+        """The types of its parameters: as they were told, or as the statement casts them, or text."""
         known = self.told.types if self.told is not None and self.told.types is not None else ()
         named = 0 if known else parameters(self.sql) or 0
         count = min(max(len(self.types), len(known), named), codec.MAX_PARAMETERS)
-        return tuple([oid or TEXT for oid in self.types_for(count)])
+        cast = {number: catalog.oid(name) or TEXT for number, name in casts(self.sql).items()}
+        return tuple([oid or cast.get(number, TEXT) for number, oid in enumerate(self.types_for(count), 1)])
 
     def takes(self, count: int) -> bool:
         """Whether it can be run with so many parameters, as far as its text says."""

@@ -10,7 +10,7 @@ end of the text.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, wraps
 from typing import TypeVar
 
@@ -205,6 +205,12 @@ def first_words(sql: str, n: int = 2) -> tuple[str, ...]:
     return tuple(found)
 
 
+_CAST = re.compile(
+    r"\s*+::\s*+((?:time|timestamp)(?=(?:\s*+\([0-9]\))?+\s++with)"
+    r"|double\s++precision|character\s++varying|bit\s++varying|[A-Za-z_][A-Za-z0-9_]*+)"
+    r"(?:\s*+\([0-9, ]*+\))?+((?:\s++with(?:out)?+\s++time\s++zone)?+(?:\[\])?+)",
+    re.IGNORECASE,
+)
 _OWN_PARAMETERS = frozenset(["CREATE", "ALTER", "PREPARE"])
 
 
@@ -221,6 +227,19 @@ def parameters(sql: str) -> int | None:
         if kind == "parameter" and end - start < 7
     ]
     return max(named, default=0)
+
+
+@_remembered
+def casts(sql: str) -> Mapping[int, str]:
+    """The types to which a statement casts its parameters, by their numbers: `$1::text[]`."""
+    found: dict[int, str] = {}
+    if "::" not in sql:
+        return found
+    for kind, start, end in _tokens(sql):
+        cast = _CAST.match(sql, end) if kind == "parameter" and end - start <= MAX_DIGITS + 1 else None
+        if cast is not None:
+            found.setdefault(int(sql[start + 1 : end]), f"{cast[1]}{cast[2] or ''}")
+    return found
 
 
 def bracketed(sql: str) -> tuple[list[str], str] | None:

@@ -78,6 +78,12 @@ def test_types_of_parameters():
     assert Statement("SELECT $1, $2", (), told=told).described() == (23, 1043)
     assert Statement("SELECT $2", ()).described() == (25, 25)
     assert Statement("SELECT 1", ()).described() == ()
+    assert Statement("SELECT $3, $1::text[], $2::mood, $4::int", (0, 0, 0, 20)).described() == (
+        1009,
+        25,
+        25,
+        20,
+    )
     assert Statement("SELECT $99999", ()).described() == (25,) * 65535
     assert Statement("SELECT 1", (), told=told).columns(None) == (Column("a"),)
     assert Statement("SELECT 1", (), told=told).columns(Reply((Result(tag="BEGIN"),))) is None

@@ -257,3 +257,22 @@ def test_parameters(text, count):
 )
 def test_lists_in_brackets(text, parts):
     assert sql.bracketed(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("SELECT $1", {}),
+        ("SELECT $1::TEXT[], $2 :: int", {1: "TEXT[]", 2: "int"}),
+        ("SELECT $1::NUMERIC(10, 2), $2::varchar(5)[]", {1: "NUMERIC", 2: "varchar[]"}),
+        (
+            "SELECT $1::TIMESTAMP WITH TIME ZONE, $2::time(3) without time zone[]",
+            {1: "TIMESTAMP WITH TIME ZONE", 2: "time without time zone[]"},
+        ),
+        ("SELECT $1::timestamp, $2::double precision", {1: "timestamp", 2: "double precision"}),
+        ("SELECT '$1::int', $2::text || $2::int", {2: "text"}),
+        ("SELECT a::int, $123456::int", {}),
+    ],
+)
+def test_casts_of_parameters(text, found):
+    assert sql.casts(text) == found
