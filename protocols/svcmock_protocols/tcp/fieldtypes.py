@@ -229,7 +229,7 @@ def text_of(data: bytes) -> str:
 
 
 class Rest(Struct, frozen=True):
-    """All that is left."""
+    """All that is left, but for fields of a certain size that follow."""
 
 
 class Size(Struct, frozen=True):
@@ -377,3 +377,17 @@ class Checksum(Struct, frozen=True):
     def over(self, data: bytes) -> int:
         """The checksum of these bytes."""
         return CHECKSUMS[self.algorithm](data)
+
+
+def fixed_size(node: object) -> int | None:
+    """The bytes that a field always takes; None where they depend on something."""
+    match node:
+        case Const(data=data):
+            return len(data)
+        case LengthOf(number=number) | Checksum(number=number):
+            return size_of(number)
+        case Bounded(extent=Size(size=size)):
+            return size
+        case Integer() | Float() | Digits():
+            return size_of(node)
+    return None

@@ -114,8 +114,10 @@ class Pairs(Struct, frozen=True):
             return b""  # it is computed
         item = value[name]
         several = isinstance(item, list) and (self.value is FREE or all(isinstance(one, list) for one in item))
-        values = item if several and item else [item]
-        return b"".join(self._pair(name, self.value.encode(one, (*path, name))) for one in values)
+        values = [self.value.encode(one, (*path, name)) for one in (item if several and item else [item])]
+        if self.sign in name.encode("utf-8", "surrogatepass") or any(self.pair in value for value in values):
+            raise Invalid((*path, name), f"a name holds no {self.sign!r}, a value no {self.pair!r}")
+        return b"".join(self._pair(name, value) for value in values)
 
     def _pair(self, name: str, data: bytes) -> bytes:
         return name.encode("utf-8", "surrogatepass") + self.sign + data + self.pair

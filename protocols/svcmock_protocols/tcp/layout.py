@@ -42,6 +42,7 @@ from svcmock_protocols.tcp.fieldtypes import (
     SizeField,
     Text,
     Until,
+    fixed_size,
     number,
     size_of,
 )
@@ -165,7 +166,26 @@ def _record(spec: list[Doc], place: _Place, around: Collection[str] = frozenset(
         _check_reference(*made, seen, here)
         items.append(made)
         seen |= {name} if made[0] else set(names_of(Record((made,))))
-    return Record(tuple(items))
+    return Record(tuple(items), _tails(items, place))
+
+
+def _tails(items: list[tuple[str, Any]], place: _Place) -> tuple[int, ...]:
+    """See Record. What takes all that is left can only stand before what has a certain size."""
+    tails: list[int] = []
+    after: int | None = 0
+    for index, (name, node) in reversed(list(enumerate(items))):
+        endless = isinstance(node.extent, Rest) if isinstance(node, Bounded) else _to_the_end(node)
+        if after is None and endless:
+            why = f"{name} takes all that is left, so what follows must have a certain size"
+            raise place.under(index).wrong(why)
+        tails.append(after or 0)
+        size = fixed_size(node)
+        after = None if after is None or size is None else after + size
+    return tuple(reversed(tails))
+
+
+def _to_the_end(node: Any) -> bool:
+    return isinstance(node, Repeat) and node.count is None and not node.count_field
 
 
 def _check_reference(name: str, node: Any, before: Collection[str], place: _Place) -> None:

@@ -11,13 +11,10 @@ from msgspec import Struct
 from svcmock_protocols.tcp.fieldtypes import (
     Bounded,
     Checksum,
-    Const,
     Integer,
-    LengthOf,
     Node,
-    Size,
     SizeField,
-    size_of,
+    fixed_size,
 )
 from svcmock_protocols.tcp.messages import Setting
 from svcmock_protocols.tcp.records import Record, Repeat, Switch
@@ -52,7 +49,7 @@ def places(node: Node) -> Mapping[str, Place]:
     found: dict[str, Place] = {}
     at = 0
     for name, item in node.items:
-        size = _size(item) if name else None
+        size = fixed_size(item) if name else None
         if size is None:
             break
         if isinstance(item, Integer):
@@ -60,20 +57,6 @@ def places(node: Node) -> Mapping[str, Place]:
         at += size
     needed = {needed for part in parts for needed in _needs(part)}
     return {name: place for name, place in found.items() if name not in needed}
-
-
-def _size(node: object) -> int | None:
-    """The bytes that a field always takes."""
-    match node:
-        case Const(data=data):
-            return len(data)
-        case LengthOf(number=number):
-            return size_of(number)
-        case Bounded(extent=Size(size=size)):
-            return size
-        case Integer(size=size):
-            return size
-    return None
 
 
 def _all(record: Record) -> Iterator[object]:

@@ -48,9 +48,13 @@ class Inline(Protocol):
 
 
 class Record(Struct, frozen=True):
-    """Fields one after another: a node under its name, or what stands for several, without one."""
+    """Fields one after another: a node under its name, or what stands for several, without one.
+
+    `tails`: for each, the bytes that those after it always take; 0 where that is not certain.
+    """
 
     items: tuple[tuple[str, Any], ...]
+    tails: tuple[int, ...] = ()
 
     def decode(self, data: bytes, at: int, end: int, scope: Scope) -> tuple[Doc, int]:  # noqa: ARG002
         values: dict[str, Doc] = {}
@@ -59,12 +63,13 @@ class Record(Struct, frozen=True):
     def decode_into(self, data: bytes, at: int, end: int, values: dict[str, Doc]) -> int:
         begin = at
         places: dict[str, tuple[int, int]] = {}
-        for name, node in self.items:
+        for place, (name, node) in enumerate(self.items):
+            stop = max(at, end - self.tails[place]) if self.tails else end
             if not name:
-                at = node.decode_into(data, at, end, values)
+                at = node.decode_into(data, at, stop, values)
                 continue
             start = at
-            values[name], at = node.decode(data, at, end, values)
+            values[name], at = node.decode(data, at, stop, values)
             places[name] = start, at
             if isinstance(node, Checksum):
                 first, last = places.get(node.first), places.get(node.last)

@@ -104,6 +104,9 @@ def test_what_is_none(content: Any, data: bytes) -> None:
         (Tagged(1, Integer(1, "big", signed=False)), {"0102": "00"}, ("0102",)),
         (Tagged(1, Integer(1, "big", signed=False)), {"01": "00" * 256}, ("01",)),
         (FREE, None, ()),
+        (Pairs(b"&", b"="), {"a": "1&b=2"}, ("a",)),
+        (Pairs(b"&", b"="), {"a": ["1", "2&"]}, ("a",)),
+        (Pairs(b"&", b"="), {"a=b": "1"}, ("a=b",)),
     ],
 )
 def test_values_that_do_not_fit(content: Any, value: Any, at: tuple[Any, ...]) -> None:

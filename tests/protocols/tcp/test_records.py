@@ -101,7 +101,7 @@ def test_values_that_do_not_fit(spec: Any, value: Any, at: tuple[Any, ...]) -> N
         (COUNTED, b"\xffab"),
         (COUNTED, b"\x02ab\x07\x00"),
         (TIMES, b"\x02\x01"),
-        (({"x": {"repeat": {"ascii": 0}}}, {"y": "u8"}), b"a"),
+        (({"x": {"repeat": {"ascii": 0}}}, {"y": "u8"}), b"ab"),
         (({"n": "u16"}, {"x": {"repeat": {"ascii": 0}, "count_field": "n"}}), b"\xff\xff"),
         (({"x": [{"a": "u8"}]},), b"\x01\x02"),
     ],
