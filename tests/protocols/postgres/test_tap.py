@@ -1,5 +1,7 @@
 """Recording, with the bytes of both sides."""
 
+import random
+
 import pytest
 from msgspec.structs import replace
 
@@ -579,3 +581,35 @@ def test_damaged_bytes_survive(seed):
     assert sorted(began) == sorted(ended)
     forwarded = b"".join(out.data for out in found if isinstance(out, Forward) and out.to is Side.CLIENT)
     assert forwarded.endswith(server) or server.startswith(forwarded) or forwarded[:1] == b"N"
+
+
+TALK = [
+    (wire.query("LISTEN jobs"), wire.complete("LISTEN") + wire.ready()),
+    (INSERT, INSERTED + heard(7, "a") + wire.ready() + heard(99, "b")),
+    (COPY, READY + COPYING),
+    (DATA + DONE + wire.SYNC, wire.complete("COPY 1") + wire.ready()),
+    (wire.parse("a", "s", (23,)) + BATCH + wire.close("S", "s") + wire.SYNC,
+     wire.PARSED + wire.error("22012", "zero") + wire.ready() + wire.CLOSED + wire.ready()),
+    (wire.query("BEGIN"), wire.complete("BEGIN") + wire.ready("T")),
+    (wire.query("DECLARE c CURSOR FOR x"), wire.complete("DECLARE CURSOR") + wire.ready("T")),
+    (wire.query("FETCH 1 FROM c"), IDS + wire.row(b"1") + wire.complete("FETCH 1") + wire.ready("T")),
+    (wire.parse("y") + wire.bind(portal="p") + wire.describe("P", "p") + wire.execute("p", 1) + wire.SYNC,
+     wire.PARSED + wire.BOUND + IDS + wire.row(b"2") + wire.SUSPENDED + wire.ready("T")),
+    (wire.query("COMMIT; x"), wire.complete("COMMIT") + wire.error("57P01", "bye", "FATAL")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_damaged_talk_survives(seed):
+    """The same, once the client has logged in: every byte is passed on, whatever comes of it."""
+    dice = random.Random(seed)
+    one, found, said_, told = logged_in(), [], b"", b""
+    for client, server in TALK:
+        client, server = (mutate(data, seed) if not dice.randrange(4) else data for data in (client, server))
+        found += [*one.from_client(client, 1.0), *one.from_server(server, 1.0)]
+        said_, told = said_ + client, told + server
+    found += [*one.eof(Side.CLIENT, 2.0), *one.eof(Side.SERVER, 2.0)]
+    began = [out.id for out in found if isinstance(out, Began)]
+    assert sorted(began) == sorted(out.id for out in found if isinstance(out, Exchange | Lost))
+    passed = {side: b"".join(o.data for o in found if isinstance(o, Forward) and o.to is side) for side in Side}
+    assert passed == {Side.SERVER: said_, Side.CLIENT: told}
