@@ -111,8 +111,13 @@ def name_of(args: Args) -> bytes:
 
 def is_doubtful(args: Args) -> bool:
     """Whether a server might refuse to queue this: by how many arguments it has, or as it is unknown here."""
-    arity = ARITY.get(args[0])
-    return arity is None or (len(args) != arity if arity > 0 else len(args) < -arity)
+    return args[0] not in ARITY or is_miscounted(args)
+
+
+def is_miscounted(args: Args) -> bool:
+    """Whether a command that is known here has fewer or more arguments than it takes."""
+    arity = ARITY.get(args[0], -1)
+    return len(args) != arity if arity > 0 else len(args) < -arity
 
 
 def keys(args: Args) -> Args:

@@ -36,6 +36,8 @@ MAX_ITEMS: Final = 8 * 1024 * 1024
 """Items of one reply, in all of its lists."""
 MAX_REPLY: Final = 256 * 1024 * 1024
 """Bytes of one reply."""
+INTEGER_MAX: Final = 2**63
+"""No integer is as large."""
 _TRIM: Final = 1 << 16
 
 _INTEGER = re.compile(rb"[+-]?\d{1,19}")
@@ -213,7 +215,7 @@ def _scalar(mark: int, text: bytes) -> Value:
             return Simple(text)
         case "-":
             return Error(text)
-        case ":" if _INTEGER.fullmatch(text):
+        case ":" if _INTEGER.fullmatch(text) and -INTEGER_MAX <= int(text) < INTEGER_MAX:
             return int(text)
         case "_" if not text:
             return Nil("null")

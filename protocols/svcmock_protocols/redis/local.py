@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from svcmock_protocols.redis.canonical import sha1
-from svcmock_protocols.redis.catalogue import ARITY, flags, keys, name_of, span
+from svcmock_protocols.redis.catalogue import ARITY, flags, is_miscounted, keys, name_of, span
 from svcmock_protocols.redis.facts import Facts
 from svcmock_protocols.redis.messages import NULL, OK, Args, Array, Error, Map, Nil, Simple, Value, Verbatim
 
@@ -45,9 +45,7 @@ def shown(data: bytes) -> bytes:
 
 def auth(args: Args) -> Value:
     """Any credentials are taken."""
-    if len(args) > 3:
-        return Error(b"ERR syntax error")
-    return OK if len(args) > 1 else wrong_arguments(args)
+    return OK if len(args) < 4 else Error(b"ERR syntax error")
 
 
 # --- HELLO ----------------------------------------------------------------------------------------------------
@@ -121,7 +119,9 @@ def _set_info(args: Args, client: Client) -> Value:
 
 
 def _reply(args: Args, client: Client) -> Value:
-    mode = args[2].upper() if len(args) == 3 else b""
+    if len(args) != 3:
+        return wrong_arguments(args)
+    mode = args[2].upper()
     if mode not in {b"ON", b"OFF", b"SKIP"}:
         return Error(b"ERR syntax error")
     client.quiet = mode == b"OFF"
@@ -165,8 +165,6 @@ def _client(args: Args, client: Client) -> Value:
     known = _CLIENT.get(name)
     if known is not None:
         return known(args, client)
-    if len(args) < 2:
-        return wrong_arguments(args)
     return Error(b"ERR unknown subcommand '%b'. Try CLIENT HELP." % shown(args[1]))
 
 
@@ -180,7 +178,7 @@ def _ping(args: Args, _client: Client) -> Value:
 
 
 def _echo(args: Args, _client: Client) -> Value:
-    return args[1] if len(args) == 2 else wrong_arguments(args)
+    return args[1]
 
 
 def _command(args: Args, _client: Client) -> Value | None:
@@ -194,7 +192,7 @@ def _command(args: Args, _client: Client) -> Value | None:
             return Array(tuple(name.lower() for name in ARITY))
         case b"COMMAND INFO":
             names = (name.upper() for name in args[2:])
-            return Array(tuple(_described(name) if name in ARITY else Nil("array") for name in names))
+            return Array(tuple(_described(name) if name in ARITY else Nil("bulk") for name in names))
         case b"COMMAND GETKEYS":
             found = keys((args[2].upper(), *args[3:])) if len(args) > 2 else ()
             return Array(found) if found else Error(b"ERR The command has no key arguments")
@@ -252,7 +250,7 @@ LOCAL: Final = frozenset(_ANSWERS)
 
 def answer(args: Args, client: Client) -> Value | None:
     """The answer to one of these, which may change what is known of the client; None: only a route has one."""
-    return _ANSWERS[args[0]](args, client)
+    return wrong_arguments(args) if is_miscounted(args) else _ANSWERS[args[0]](args, client)
 
 
 def is_usual(args: Args, reply: Value) -> bool:

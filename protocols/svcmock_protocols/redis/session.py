@@ -294,6 +294,8 @@ class RedisSession:
 
     def _own(self, args: Args) -> list[Out]:
         name = args[0]
+        if catalogue.is_miscounted(args):
+            return self._say(local.wrong_arguments(args))
         if name in pubsub.SUBSCRIBING or name in pubsub.UNSUBSCRIBING:
             return self._subscribe(args)
         match name:
@@ -314,15 +316,13 @@ class RedisSession:
     def _subscribe(self, args: Args) -> list[Out]:
         if args[0] in pubsub.UNSUBSCRIBING:
             return self._subscriptions.unsubscribe(args)
-        if len(args) < 2:
-            return self._say(local.wrong_arguments(args))
         if self._subscriptions.are_too_many_with(args[1:]):
             line = b"ERR svcmock: more than %d subscriptions, or %d bytes of names"
             return self._say(Error(line % (pubsub.SUBSCRIPTIONS_MAX, pubsub.NAMES_MAX)))
         return self._subscriptions.subscribe(args)
 
     def _select(self, args: Args) -> Value:
-        if len(args) != 2:
+        if len(args) != 2:  # in a transaction
             return local.wrong_arguments(args)
         if _NUMBER.fullmatch(args[1]) is None:
             return Error(b"ERR value is not an integer or out of range")

@@ -10,7 +10,7 @@ from typing import Final
 
 from svcmock.payload import from_doc, to_doc
 from svcmock.protocol import Blob, Doc, Files, Invalid, Spooled
-from svcmock_protocols.redis.codec import MAX_DEPTH, scalar
+from svcmock_protocols.redis.codec import INTEGER_MAX, MAX_DEPTH, scalar
 from svcmock_protocols.redis.messages import (
     Array,
     Attributed,
@@ -23,10 +23,6 @@ from svcmock_protocols.redis.messages import (
     Value,
     Verbatim,
 )
-
-INTEGER_MAX: Final = 2**63
-"""No integer of a server is as large."""
-
 
 _FORMATS: Final = {b"txt": "text", b"mkd": "markdown"}
 

@@ -59,7 +59,7 @@ TABLE = [
 ]  # fmt: skip
 BAD = [
     b"?\r\n", b"PING\r\n", b":\r\n", b":x\r\n", b":1\n\r\n", b"$-2\r\n", b"$x\r\n", b"$1\r\nab\r\n", b"*-2\r\n",
-    b"*x\r\n",
+    b"*x\r\n", b":9223372036854775808\r\n",
     b"%-1\r\n", b"~-1\r\n", b"!-1\r\n", b"_x\r\n", b",x\r\n", b",\r\n", b"#x\r\n", b"(1.5\r\n", b"=2\r\nab\r\n",
     b"=4\r\ntxtx\r\n",
     b"+a\nb\r\n", b"$?\r\n", b"*?\r\n", b"+" + b"x" * (MAX_LINE + 1),

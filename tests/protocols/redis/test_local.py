@@ -85,7 +85,7 @@ ANSWERS = [
     ("PING hi", b"hi"),
     ("ECHO hi", b"hi"),
     ("COMMAND GETKEYS MSET a 1 b 2", Array((b"a", b"b"))),
-    ("COMMAND INFO get NOSUCH", Array((GET, Nil("array")))),
+    ("COMMAND INFO get NOSUCH", Array((GET, Nil("bulk")))),
     ("COMMAND NOSUCH", None),
     ("COMMAND DOCS", Map()),
     ("READONLY", OK),

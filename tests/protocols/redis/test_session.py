@@ -517,3 +517,11 @@ def test_what_tells_one_client_from_another_is_asked_for_first():
     for line in ("HELLO 3", "CLIENT ID", "CLIENT INFO"):
         (ask,) = new().received(wire(line))
         assert ask.optional
+
+
+@pytest.mark.parametrize(
+    "line", ["WATCH", "UNWATCH a", "READONLY a", "RESET a", "MULTI a", "SELECT", "ECHO", "SUBSCRIBE"]
+)
+def test_arguments_are_counted(line):
+    name = line.split()[0].lower()
+    assert say(wire(line)) == f"-ERR wrong number of arguments for '{name}' command\r\n".encode()
