@@ -78,10 +78,6 @@ class Named:
         """The one of this name; if there is none, one of which nothing can be recorded."""
         return self._statements.get(name) or Prepared("", why=_UNKNOWN)
 
-    def is_named(self, prepared: Prepared) -> bool:
-        """Whether it is there under a name, to be used again."""
-        return any(known is prepared for name, known in self._statements.items() if name)
-
     def portal(self, name: str) -> Portal | None:
         """The one of this name."""
         return self._portals.get(name)

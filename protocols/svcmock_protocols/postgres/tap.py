@@ -178,7 +178,7 @@ class PostgresTap:
     def _describe(self, body: bytes, _out: list[Seen]) -> None:
         kind, name = codec.target(body)
         if kind == b"S":
-            self._queue.append(Expected(b"d", prepared=self._named.statement(name)))
+            self._queue.append(Expected(b"d", prepared=self._named.statement(name), name=name))
         else:
             self._queue.append(Expected(b"D", portal=self._named.portal(name), name=name))
 
@@ -405,11 +405,8 @@ class PostgresTap:
         runs = {id(one.run): one.run for one in skipped if one.run is not None and not one.run.over}
         own = next((run for run in runs.values() if leads_to(head, run)), None)
         prepared = head.prepared
-        if (
-            prepared is not None
-            and failure.get("C") != ABORTED
-            and (own is None or self._named.is_named(prepared))
-        ):
+        again = own is None or bool(head.name)  # under a name, it may be used again
+        if prepared is not None and failure.get("C") != ABORTED and again:
             self._exchanges.described(prepared, failure, self._at, out)
         for run in runs.values():
             if run is own:

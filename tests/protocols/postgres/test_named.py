@@ -19,8 +19,6 @@ def test_the_last_one_of_a_name_counts():
     known = prepared(("s", "a"), ("s", "b"), ("", "c"))
     assert [known.statement(name).sql for name in ("s", "", "t")] == ["b", "c", ""]
     assert known.statement("t").why
-    assert known.is_named(known.statement("s"))
-    assert not known.is_named(known.statement(""))
 
 
 def test_what_did_not_take_place():
