@@ -270,6 +270,7 @@ def test_floats_of_one_driver_are_those_of_another(port: int, binary: bool) -> N
     assert [one[0] for one in same] == [True, *[False] * (len(FLOATS) - 1)]
     others = (
         asyncpg_at(port, *[(LARGE, value) for value in FLOATS]),
+        asyncpg_at(port, *[(LARGE, value) for value in FLOATS], statement_cache_size=0),
         pg8000_at(port, *[(LARGE, value) for value in FLOATS]),
     )
     for other in others:
