@@ -395,6 +395,7 @@ WORLDS: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
         bytes.fromhex("0001 0000 0005 11 03 02 ae41"),
     ),
     "fix": (FIX, b"8=FIX.4.2\x019=5\x0135=0\x0110=161\x01", b"8=FIX.4.2\x019=5\x0135=0\x0110=161\x01" * 2),
+    "alive": (ALIVE, b"PING\na\nBEAT\nb\n", b"PONG\n1\nBEAT\n2\nnews\n"),
     "iso": (ISO, b"\x00\x0c0800" + bytes.fromhex("0020000000000000"), b"\x00\x0c0810" + bytes(8)),
 }
 
