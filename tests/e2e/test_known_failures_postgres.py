@@ -121,9 +121,6 @@ def work_of_the_application(port: int) -> None:
     asyncpg_at(port, *[(OWNER, account) for account in IDS[:2] * 2], *[(SMALL, value) for value in FLOATS])
     asyncpg_at(port, (UNNAMED, "acc-02"), (UNNAMED, "acc-01"), statement_cache_size=0)
     asyncpg_at(port, (ORDER, SECOND_ORDER, "tea"), (ORDERED, SECOND_ORDER))
-    for driver in ("psycopg", "pg8000"):
-        with engine_at(port, driver) as db:
-            db.exec_driver_sql("SELECT owner FROM accounts WHERE id = 'acc-01'")
 
 
 @pytest.fixture(scope="module")
