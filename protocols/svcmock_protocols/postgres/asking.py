@@ -156,26 +156,31 @@ class Asking:
 
         return self.perhaps(Request(statement.sql, op="describe"), described)
 
-    def _followed(self, request: Request, then: Then | Perhaps, number: int, reply: Reply | None) -> Outs:
+    def _followed(self, request: Request, then: Then | Perhaps, reply: Reply | None) -> Outs:
         """Whom the server notified when it had run this statement: that is a part of the reply."""
         if reply is None:
             return then(reply)  # type: ignore[arg-type]  # only what is optional has none
-        if reply.failure is not None or number >= MAX_FOLLOWING:
+        return then(reply) if reply.failure is not None else self._follow(request, then, reply, 0, new=False)
+
+    def _follow(self, request: Request, then: Then | Perhaps, reply: Reply, number: int, *, new: bool) -> Outs:
+        """`new`: the first of them has never been told before, so none that has is of the same run."""
+        if number >= MAX_FOLLOWING:
             return then(reply)
 
         def told(more: Reply | None) -> Outs:
             if more is None and not number and any(request.types):  # the recorder may not have known them yet
-                return self._followed(replace(request, types=()), then, number, reply)
-            if more is None:
+                return self._follow(replace(request, types=()), then, reply, 0, new=False)
+            first = more is not None and self._state.first(more)
+            if more is None or (new and not first):
                 return then(reply)
             both = replace(reply, notifies=(*reply.notifies, *more.notifies))
-            return self._followed(request, then, number + 1, both)
+            return self._follow(request, then, both, number + 1, new=new if number else first)
 
         return self.perhaps(replace(request, op="follows", number=number), told)
 
     def _ask(self, request: Request, then: Then | Perhaps, *, optional: bool) -> Outs:
         if self._state.listening and request.op == "query":
-            then = partial(self._followed, request, then, 0)
+            then = partial(self._followed, request, then)
         self._number += 1
         self._then = then
         size = len(request.sql) + sum(len(value) for value in request.params if isinstance(value, str))

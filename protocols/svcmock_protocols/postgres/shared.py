@@ -11,6 +11,8 @@ from svcmock_protocols.postgres.types.declared import FIRST_OWN, MAX_DECLARED, D
 MAX_DESCRIBED: Final = 10_000
 """Statements of which a recorder remembers that it has written down their description."""
 
+MAX_GIVEN: Final = 10_000
+"""Notifications that a statement caused of which it is known that they have been told."""
 MAX_RESTS: Final = 10_000
 """Ways in which sessions stand that are told apart."""
 
@@ -30,6 +32,7 @@ class State:
         self.causes = Causes()
         """What makes a recorded server notify."""
         self.listening = 0
+        self._given: dict[int, object] = {}
         """How many channels connections of the mock listen to, each counted by itself."""
 
     def key(self) -> tuple[int, bytes]:
@@ -78,6 +81,14 @@ class State:
                 one = self._declared.get(oid)
                 left += [part for part in one.made_of() if part >= FIRST_OWN] if one is not None else []
         return found
+
+    def first(self, reply: object) -> bool:
+        """Whether this very reply, not one that is equal, is given for the first time."""
+        if id(reply) in self._given:
+            return False
+        if len(self._given) < MAX_GIVEN:
+            self._given[id(reply)] = reply
+        return True
 
     def rest(self, how: Hashable) -> int | None:
         """A number for how sessions stand that stand alike; None if there are too many ways."""

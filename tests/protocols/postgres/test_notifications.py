@@ -139,6 +139,9 @@ def asked(outs: list) -> list[str]:
     return [out.request.op for out in outs if isinstance(out, Ask)]
 
 
+A, B, C = (Reply(notifies=(Notification("jobs", payload),)) for payload in "abc")
+TURNS = [(A, B), (C, B), (C, B)]
+"""What is found for each number, in three runs of a statement."""
 STATEMENT = wire.parse(INSERT.sql, "", (25,)) + wire.bind((b"a",)) + wire.execute() + wire.SYNC
 FOLLOWING = {
     INSERT: DONE,
@@ -189,6 +192,17 @@ def test_what_was_recorded_before_types_were_known_follows_too():
     outs = run(session(state), data, {when: DONE, untyped: Reply(notifies=(GO,))})
     assert asked(outs) == ["query", "follows", "follows", "follows"]
     assert sum(isinstance(out, Publish) for out in outs) == 1
+
+
+def test_a_run_that_notified_less_than_the_one_before():
+    """Replies take turns, and the last of them stays: that of another run does not follow here."""
+    state = State()
+    run(session(state), wire.query("LISTEN jobs"), {})
+    one = session(state)
+    asks = [Request(INSERT.sql, ("a",), (25,), None, "follows", number) for number in (0, 1)]
+    turns = [{INSERT: DONE, **dict(zip(asks, turn, strict=True))} for turn in TURNS]
+    told = [[out.message for out in run(one, STATEMENT, turn) if isinstance(out, Publish)] for turn in turns]
+    assert [[message[-2:-1] for message in each] for each in told] == [[b"a", b"b"], [b"c"], [b"c", b"b"]]
 
 
 def test_there_is_an_end_to_what_follows(monkeypatch):

@@ -1,5 +1,6 @@
 """What connections share."""
 
+from svcmock_protocols.postgres import shared
 from svcmock_protocols.postgres.shared import State, cancelling, channel
 from svcmock_protocols.postgres.types import Types
 from svcmock_protocols.postgres.types.declared import Declared
@@ -47,3 +48,11 @@ def test_types_that_a_server_tells_of():
     new = State()
     new.school(known)
     assert new.known is known
+
+
+def test_what_is_given_is_known_by_itself(monkeypatch):
+    state, one = State(), ["reply"]
+    assert [state.first(each) for each in (one, one, ["reply"])] == [True, False, True]
+    monkeypatch.setattr(shared, "MAX_GIVEN", 0)
+    other = ["reply"]
+    assert [state.first(each) for each in (one, other, other)] == [False, True, True]
