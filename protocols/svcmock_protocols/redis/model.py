@@ -38,6 +38,8 @@ _STATUS: Final = frozenset(
     UNWATCH MULTI DISCARD""".split()
 ) | {b"XGROUP CREATE", b"XGROUP SETID", b"CONFIG SET"}
 """Commands that answer with a status. SET does unless it is told to GET."""
+_ALIASES: Final = {b"TOUCH": b"EXISTS", b"SORT_RO": b"SORT"}
+"""What fakeredis does not know, by the name of what does the same."""
 _CODES: Final = {
     kind: code
     for code, kind in DefaultParser.EXCEPTION_CLASSES.items()
@@ -91,7 +93,7 @@ class Connection:
 
     def run(self, args: Args) -> Value:
         """The answer to one command."""
-        return _typed(self._ask(args), args)
+        return _typed(self._ask(_said(args)), args)
 
     def run_unblocked(self, args: Args) -> Value:
         """The answer to a command that may block, if there were no time: inside a transaction nothing does."""
@@ -103,7 +105,7 @@ class Connection:
         commands = tuple(commands)
         self._ask((b"MULTI",))
         for args in commands:
-            self._ask(args)
+            self._ask(_said(args))
         answers = self._ask((b"EXEC",))
         if isinstance(answers, list):
             return Array(tuple(_typed(one, args) for one, args in zip(answers, commands, strict=False)))
@@ -126,13 +128,29 @@ class Connection:
             return redis.ResponseError(f"svcmock: the model failed: {type(error).__name__}")
 
 
+def _said(args: Args) -> Args:
+    """A command by a name that fakeredis knows."""
+    return (_ALIASES.get(args[0], args[0]), *args[1:])
+
+
 def _typed(answer: object, args: Args) -> Value:
     """What a server would have sent for a Python value."""
+    if args[0] == b"GEODIST" and isinstance(answer, float):
+        return b"%.4f" % answer
+    if args[0] == b"XPENDING" and len(args) == 3 and isinstance(answer, list) and len(answer) == 4:
+        answer = [*answer[:3], _each_text(answer[3])]
     if isinstance(answer, bytes):
         return Simple(answer) if _is_status(args) else answer
     if args[0] in STREAMS and not answer:
         return NULL  # fakeredis gives an empty map where a server gives nothing
     return fit(_value(answer), args, 3)
+
+
+def _each_text(consumers: object) -> object:
+    """Consumers of a group with how much they have, which a server says as text."""
+    if not isinstance(consumers, list):
+        return consumers
+    return [[name, str(count)] for name, count in consumers]
 
 
 def _is_status(args: Args) -> bool:

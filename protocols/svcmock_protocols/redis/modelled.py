@@ -53,7 +53,7 @@ _UNCHANGING: Final = catalogue.READS | {b"WATCH", b"UNWATCH"}
 _WHOLE: Final = frozenset(b"DBSIZE FLUSHALL FLUSHDB KEYS RANDOMKEY SCAN SWAPDB".split())
 """Commands about a whole database."""
 _FOREIGN: Final = frozenset(
-    b"EVAL EVALSHA EVAL_RO EVALSHA_RO FCALL FCALL_RO DUMP RESTORE OBJECT MEMORY SORT_RO".split()
+    b"EVAL EVALSHA EVAL_RO EVALSHA_RO FCALL FCALL_RO DUMP RESTORE OBJECT MEMORY".split()
 )
 """Commands that the model does not have, or not as a server has them.
 
@@ -93,6 +93,8 @@ class Modelled:
                 return recorded.value
         self._connection.select(db)
         value = yield from self._run(args)
+        if isinstance(value, Error) and value.text.startswith(b"ERR unknown command"):
+            return None
         if args[0] not in _UNCHANGING and not isinstance(value, Error):
             self._store.known.update((db, key) for key in keys)
         return value

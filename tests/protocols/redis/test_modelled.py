@@ -3,7 +3,7 @@
 import pytest
 
 from svcmock.protocol import Close, Wake
-from svcmock_protocols.redis.messages import NULL, Array, Map, Options, Request
+from svcmock_protocols.redis.messages import NULL, Array, Map, Options, Request, Simple
 from svcmock_protocols.redis.model import Store
 from svcmock_protocols.redis.modelled import POLL, Modelled
 from svcmock_protocols.redis.session import RedisSession
@@ -189,3 +189,23 @@ def test_scripts_are_not_the_models(client):
     lines = ("EVAL x 1 a", "EVALSHA x 1 a", "EVAL_RO x 1 a", "FCALL f 1 a", "SCRIPT EXISTS x")
     told = talk(client(), wire(*lines, "MULTI", "EVAL x 1 a", "EXEC"), routes)
     assert told.count(b"-ERR svcmock: miss") == len(routes.misses) == 6
+
+
+def test_what_the_model_calls_by_another_name_or_says_in_another_type(client):
+    session = client()
+    talk(
+        session,
+        wire("RPUSH l 2 1", "XADD s 1-1 f v", "XGROUP CREATE s g 0", "XREADGROUP GROUP g c STREAMS s >"),
+    )
+    assert talk(session, wire("TOUCH l none", "SORT_RO l")) == b":1\r\n*2\r\n$1\r\n1\r\n$1\r\n2\r\n"
+    assert talk(session, wire("MULTI", "TOUCH l", "EXEC")).endswith(b"*1\r\n:1\r\n")
+    assert talk(session, wire("XPENDING s g")).endswith(b"*1\r\n*2\r\n$1\r\nc\r\n$1\r\n1\r\n")
+    talk(session, wire("GEOADD geo 13.361389 38.115556 P 15.087269 37.502669 C"))
+    told = talk(session, wire("HELLO 3", "GEODIST geo P C", "GEODIST geo P none"))
+    assert b"\r\n$11\r\n166274." in told
+    assert told.endswith(b"_\r\n")
+
+
+def test_a_command_that_fakeredis_does_not_know_is_asked_for(client):
+    routes = Routes({"XSETID s 2-0": Simple(b"OK")})
+    assert talk(client(), wire("XADD s 1-1 f v", "XSETID s 2-0"), routes).endswith(b"+OK\r\n")
