@@ -61,10 +61,10 @@ class Statement(Struct):
         psycopg leaves those of strings and lists to the server. asyncpg, if it keeps no statements, prepares
         one again right before it binds it, and goes by what it was told before: its values are binary.
         """
+        if self.asked or (len(self.types) >= len(bound.values) and 0 not in self.types):
+            return False
         types = self.types_for(len(bound.values))
-        return not self.asked and any(
-            not oid and value is not None for oid, value in zip(types, bound.values, strict=True)
-        )
+        return any(not oid and value is not None for oid, value in zip(types, bound.values, strict=True))
 
     def request(self, bound: codec.Bind, known: Types = BUILT_IN) -> Request:
         """That it is run with these values."""
@@ -79,6 +79,8 @@ class Statement(Struct):
 
     def as_given(self, request: Request) -> Request | None:
         """The request as it was recorded where nothing but its client's own types was known, if it differs."""
+        if self.types == request.types:
+            return None
         types = (*self.types, *(0 for _ in request.types))[: len(request.types)]
         return None if types == request.types else replace(request, types=types)
 

@@ -7,13 +7,14 @@ argument that is more than a constant, or of a name that nothing is known of, is
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from svcmock_protocols.postgres import codec, types
-from svcmock_protocols.postgres.commands import command, identifier
+from svcmock_protocols.postgres.commands import MAX_COMMAND, command, identifier
 from svcmock_protocols.postgres.messages import Reply, Request, failed
 from svcmock_protocols.postgres.portals import MAX_NAMED, Statement, full
-from svcmock_protocols.postgres.sql import bracketed, normalise
+from svcmock_protocols.postgres.sql import bracketed, first_words, normalise
 
 _NAME = r'("(?:[^"]|"")+"|[^\s"\'(),;=]+)'
 _PREPARE: Final = re.compile(rf"PREPARE {_NAME} ?(?=\(|AS\b)", re.IGNORECASE)
@@ -27,8 +28,15 @@ _CONSTANT: Final = re.compile(
 _WORDS: Final[Mapping[str, bytes | None]] = {"NULL": None, "TRUE": b"t", "FALSE": b"f"}
 
 
+@lru_cache(maxsize=4096)
+def _is_one(sql: str) -> bool:
+    return first_words(sql, 1) in (("PREPARE",), ("EXECUTE",))
+
+
 def prepare(sql: str) -> tuple[str, Statement] | None:
     """The name and the statement of a PREPARE."""
+    if len(sql) <= MAX_COMMAND and not _is_one(sql):
+        return None
     plain = normalise(sql)
     head = _PREPARE.match(plain)
     if head is None:
@@ -44,6 +52,8 @@ def prepare(sql: str) -> tuple[str, Statement] | None:
 
 def execution(sql: str) -> codec.Bind | None:
     """What an EXECUTE binds, as a Bind would say it."""
+    if len(sql) <= MAX_COMMAND and not _is_one(sql):
+        return None
     plain = normalise(sql)
     head = _EXECUTE.match(plain)
     if head is None:
