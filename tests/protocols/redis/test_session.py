@@ -401,6 +401,20 @@ def test_damaged_bytes_do_no_harm(seed):
     check_session_survives(new, DATA, answer, seed)
 
 
+TRACKED = wire(
+    *("HELLO 3", "CLIENT TRACKING ON", "GET a", "MGET b c", "SET a 1", "MULTI", "INCR b", "EXEC", "FLUSHDB"),
+    *("CLIENT TRACKING ON BCAST PREFIX a", "SET a 1", "BLPOP a 5", "CLUSTER SLOTS", "CLIENT TRACKING OFF"),
+)
+
+
+@given(st.integers())
+def test_nor_do_they_where_keys_are_tracked_and_addresses_led(seed):
+    def made():
+        return new(schema=Facts(tracking=True), options={"nodes": {"a:1": "b:2"}})
+
+    check_session_survives(made, TRACKED, answer, seed)
+
+
 @pytest.mark.parametrize("line", ["GET a", "PING", "SELECT 0", "MULTI\r\nGET a\r\nEXEC", "AUTH x"])
 def test_equal_sessions_do_equal_things(line):
     shared = Shared()

@@ -324,6 +324,20 @@ def test_damaged_bytes_do_no_harm(seed):
             assert b"".join(one.data for one in seen if isinstance(one, Forward) and one.to is side) == data
 
 
+@given(st.integers())
+def test_damaged_addresses_do_no_harm(seed):
+    client = wire("CLUSTER SLOTS", "CLUSTER NODES", "GET a", "CLUSTER SHARDS", "SENTINEL MASTER x")
+    nodes = b"$44\r\nx 10.0.0.1:6379@16379 myself,master - 0 0 1 co\r\n"
+    told = b"*4\r\n$2\r\nip\r\n$8\r\n10.0.0.1\r\n$4\r\nport\r\n$4\r\n6379\r\n"
+    shards = b"*1\r\n*2\r\n$5\r\nnodes\r\n*1\r\n" + told
+    slots = SLOTS % (8, b"10.0.0.1", 6379)
+    server = mutate(slots + nodes + b"-MOVED 1 10.0.0.2:6379\r\n" + shards + told, seed)
+    for back in splits(server, rounds=1):
+        seen = watch(new(**NODES), [(Side.CLIENT, client)] + [(Side.SERVER, one) for one in back])
+        begun = [one.id for one in seen if isinstance(one, Began)]
+        assert sorted(begun) == sorted(one.id for one in seen if isinstance(one, Exchange | Lost))
+
+
 # --- ends ---------------------------------------------------------------------------------------------
 
 
