@@ -241,6 +241,18 @@ class Withholding(Protocol):
         """Both sides are gone, however they ended: what was held back. Called once, last."""
 
 
+@runtime_checkable
+class Resting(Protocol):
+    """A tap that has these members, too: that nobody speaks for a while tells it that something is whole."""
+
+    @property
+    def rest(self) -> float:
+        """Seconds of silence that mean something."""
+
+    def rested(self, at: float) -> Sight:
+        """Nobody has said anything for so long. Called once in each such silence."""
+
+
 class Inferred(Struct, frozen=True):
     """Options under which recordings would mean more. `why` is for people."""
 

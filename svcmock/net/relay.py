@@ -16,7 +16,7 @@ from typing import cast
 
 import structlog
 
-from svcmock.capabilities import Breaking, Opening, Withholding
+from svcmock.capabilities import Breaking, Opening, Resting, Withholding
 from svcmock.net.recorder import Recorder
 from svcmock.net.reset import reset
 from svcmock.net.spool import Spools
@@ -66,6 +66,9 @@ class Client(asyncio.Protocol):
         self._waiting: list[bytes] | None = None
         """What is to be sent to the client once TLS with it is agreed on."""
         self._securing: asyncio.Task[None] | None = None
+        self._said = 0.0
+        """When somebody said something, last."""
+        self._silence: asyncio.TimerHandle | None = None
         self._unread = False
         """The tap reads no more, so nobody knows what is under way."""
         recorder.opened += 1
@@ -92,7 +95,7 @@ class Client(asyncio.Protocol):
         if self._connecting is not None:
             # one read's worth may wait for the upstream, not more
             self.hold()
-        self._see(self._tap.from_client(data, time.monotonic()))
+        self._see(self._tap.from_client(data, self._heard()))
 
     def eof_received(self) -> bool:
         self._end(Side.CLIENT)
@@ -117,7 +120,7 @@ class Client(asyncio.Protocol):
     # --- the server's side calls these ---
 
     def from_server(self, data: bytes) -> None:
-        self._see(self._tap.from_server(data, time.monotonic()))
+        self._see(self._tap.from_server(data, self._heard()))
 
     def no_upstream(self, why: str) -> None:
         url = self._recorder.connector.upstream.url
@@ -173,6 +176,24 @@ class Client(asyncio.Protocol):
             reset(self._transport)
         elif self._transport is not None:
             self._transport.abort()
+
+    def _heard(self) -> float:
+        """Somebody speaks: the tap is to be told when that was all for a while."""
+        self._said = time.monotonic()
+        if self._silence is None and isinstance(self._tap, Resting):
+            self._silence = self._loop.call_later(self._tap.rest, self._rested)
+        return self._said
+
+    def _rested(self) -> None:
+        self._silence = None
+        now, tap = time.monotonic(), self._tap
+        if self._transport is None or not isinstance(tap, Resting):
+            return
+        left = self._said + tap.rest - now
+        if left > 0:
+            self._silence = self._loop.call_later(left, self._rested)
+        else:
+            self._see(tap.rested(now))
 
     def _agreed(self, transport: asyncio.Transport) -> tuple[str, ...] | None:
         """What to offer the upstream; None: the client's first bytes will tell."""
@@ -314,6 +335,8 @@ class Client(asyncio.Protocol):
         if isinstance(self._tap, Withholding) and self in self._recorder.connections:
             self._see(self._tap.gone())
         self._recorder.connections.discard(self)
+        if self._silence is not None:
+            self._silence.cancel()
         for _ in range(len(self._began)):
             self._recorder.lost(f"connection {self._number}", "failed", "the connection ended")
         self._began.clear()

@@ -1,5 +1,7 @@
 """Framed TCP end to end: recorded from a real server, which is then gone, and replayed to real clients."""
 
+import os
+import signal
 import socket
 import ssl
 import struct
@@ -169,6 +171,19 @@ def test_heartbeats_and_a_half_close(svcmock: Svcmock, tmp_path: Path) -> None:
     with Client(mock.ports["app"]) as client:
         assert client.ask(b"LOGON\n", 18) == b"WELCOME\nBEAT\nBEAT\n"
     assert mock.status()["services"]["app"]["misses"] == 0
+
+
+@pytest.mark.parametrize("framing", [{"framing": {"delimiter": "\r\n"}}, {}], ids=["frames", "tape"])
+def test_what_is_killed_in_a_silence_loses_nothing(svcmock: Svcmock, tmp_path: Path, framing: Any) -> None:
+    with server(mail) as port:
+        folder = project(tmp_path / "p", framing, port)
+        recorder = record(svcmock, folder)
+        with Client(recorder.ports["app"]) as client:
+            client.hear(16)
+            assert client.ask(b"MAIL x\r\n", 12) == b"250 MAIL x\r\n"
+            wait_until(lambda: len(documents(folder)) == 2)
+            os.kill(recorder.process.pid, signal.SIGKILL)
+            recorder.process.wait()
 
 
 # --- lines --------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_a_recording_can_be_edited(replayed: tuple[Mock, list[bytes]]) -> None:
 
 def test_what_is_killed_loses_its_last_run_alone(svcmock: Svcmock, tmp_path: Path) -> None:
     with serving(shop) as url:
-        folder = project(tmp_path / "p", url)
+        folder = project(tmp_path / "p", url, idle="60s")
         recorder = record(svcmock, folder)
         with connect(recorder.ports["raw"]) as peer:
             assert exactly(peer, 8) == b"+ready\r\n"

@@ -8,9 +8,9 @@ comes before the first request is the banner. What belongs to none is a push, an
 keeps the connection alive (`auto`) is passed on and left out.
 
 An exchange is held until something else happens on its connection, because an end of the server's side then is
-part of what was answered; whether that was a half close is told by what the client does then. A kill loses what
-was held. Frames are passed on before they are read, all but
-those of a client that may ask for TLS: where TLS cannot be spoken with it, that is declined on the spot.
+part of what was answered; whether that was a half close is told by what the client does then. In a silence it
+is written all the same, so that a kill loses no more. Frames are passed on before they are read, all but those
+of a client that may ask for TLS: where TLS cannot be spoken with it, that is declined on the spot.
 """
 
 from collections import OrderedDict, deque
@@ -160,6 +160,17 @@ class FramedTap:
         out: list[Seen] = []
         self._lose_all(f"the upstream cannot be reached: {why}", out)
         out.append(Shut(Side.CLIENT))
+        return out
+
+    @property
+    def rest(self) -> float:
+        """See `svcmock.capabilities.Resting`."""
+        return LATE
+
+    def rested(self, at: float) -> Sight:  # noqa: ARG002  an end that comes now is no part of the last answer
+        out: list[Seen] = []
+        if Side.SERVER not in self._gone:
+            self._flush(out)
         return out
 
     def informed(self, context: Context) -> Sight:  # noqa: ARG002  nothing is asked of an upstream

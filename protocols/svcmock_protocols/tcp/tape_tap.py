@@ -1,8 +1,8 @@
 """Recording a tape: what both sides of a connection say, run by run, passed on as it comes.
 
 A run of the client ends when the server speaks, one of the server when the client speaks, or pauses for longer
-than the option `idle`. It becomes an exchange when what follows it begins; so a recording that is killed loses
-the last run of each connection that is open, and nothing before it. A client's end is kept where the server
+than the option `idle`. It becomes an exchange when what follows it begins, or after that pause; so a recording
+that is killed loses what was said within it, and nothing before. A client's end is kept where the server
 answers it, a server's end always, and its reset where the relay tells of one (`broken`). That it had ended only
 its side is known when the client speaks on; what it says then nobody can answer, and it is not kept.
 """
@@ -15,6 +15,8 @@ from svcmock_protocols.tcp.gaps import MAX_GAP
 from svcmock_protocols.tcp.tape import MAX_RUN, TapeReply, TapeRequest, Then
 from svcmock_protocols.tcp.tape_documents import redacted
 
+PAUSE_OVER: Final = 0.002
+"""Seconds more than a pause, since times are rounded."""
 _NAME: Final = 6
 """Bytes of the digest that names a tape."""
 
@@ -45,7 +47,7 @@ class TapeTap:
     def __init__(self, context: Context, upstream: Upstream) -> None:
         self._context = context
         self._upstream = upstream
-        self._pause = context.options.tape.pause
+        self._pause: float = context.options.tape.pause
         self._run: _Run | None = None
         self._runs = 0
         self._name = ""
@@ -144,6 +146,15 @@ class TapeTap:
         run, self._run = self._run, None
         lost = () if run is None else (Lost(run.ident, why),)
         return [Shut(Side.CLIENT), *lost]
+
+    @property
+    def rest(self) -> float:
+        """See `svcmock.capabilities.Resting`."""
+        return self._pause + PAUSE_OVER
+
+    def rested(self, at: float) -> Sight:  # noqa: ARG002  whatever comes now begins a run of its own
+        run = self._run
+        return () if self._over or run is None or run.answered is None else self._settle(run)
 
     def informed(self, context: Context) -> Sight:  # noqa: ARG002
         return ()

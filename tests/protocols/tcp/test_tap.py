@@ -103,6 +103,15 @@ def test_the_end_of_a_connection_that_nobody_used_is_no_part_of_an_answer() -> N
     assert exchanges(seen) == [(ask(b"a"), line(b"1"))]
 
 
+def test_silence_tells_that_an_answer_is_whole() -> None:
+    tap = make()
+    play(tap, (C, b"a\n", 1.0), (S, b"1\n", 1.0))
+    assert tap.rest == LATE
+    assert exchanges(list(tap.rested(1.0 + LATE))) == [(ask(b"a"), line(b"1"))]
+    assert tap.rested(9.0) == []
+    assert exchanges(play(tap, (S, None, 9.0), (C, None, 9.0))) == []
+
+
 def test_a_reset_after_an_answer_belongs_to_it() -> None:
     tap = make()
     seen = [*tap.from_client(b"quit\n", 1.0), *tap.from_server(b"bye\n", 1.0), *tap.broken(Side.SERVER, 1.0)]

@@ -91,6 +91,18 @@ def _kept(one: Seen) -> bool:
     return not isinstance(one, Forward)
 
 
+def test_silence_tells_that_a_run_is_whole() -> None:
+    heard = Heard(idle="2s").client(b"a", 0.0)
+    assert heard.tap.rest > 2.0
+    assert heard.tap.rested(3.0) == ()
+    heard.server(b"1", 3.5)
+    heard.seen += heard.tap.rested(6.0)
+    assert heard.runs == [(run(1, b"a"), TapeReply(b"1"))]
+    assert heard.tap.rested(9.0) == ()
+    heard.hang_up(9.0)
+    assert heard.runs[1:] == [(run(2, b""), TapeReply(b"", "close", 5.5))]
+
+
 def test_a_server_may_speak_first() -> None:
     heard = Heard().server(b"220 hi\n", 5.0).client(b"QUIT\n", 5.2).end(Side.SERVER, 5.2).end(Side.CLIENT, 5.2)
     assert heard.runs == [
