@@ -103,8 +103,8 @@ def request(doc: RequestDoc, files: Files) -> Request:
         raise Invalid(("params",), f"more than {MAX_PARAMS} parameters")
     params = tuple([_value(value, files, "params", number) for number, value in enumerate(doc.params)])
     copy = None if doc.copy is None else payload.from_doc(doc.copy, files, "copy")
-    if isinstance(copy, Blob) and not copy.sha256:
-        raise Invalid(("copy",), "a request cannot be matched by a file whose digest is not known")
+    if isinstance(copy, Blob) and not copy.sha256:  # its name, `bodies/<sha256>`, says it
+        copy = replace(copy, sha256=copy.path.rpartition("/")[2])
     return Request(_sql(doc.sql, "sql"), params, _oids(doc.types, "types"), copy)
 
 

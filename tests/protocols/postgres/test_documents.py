@@ -5,26 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcmock.protocol import Invalid
+from svcmock.protocol import Blob, Invalid
 from svcmock_protocols.postgres import documents, types
+from svcmock_protocols.postgres.canonical import key
 from svcmock_protocols.postgres.documents import ReplyDoc, RequestDoc
 from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, Said, failed, said
-from tests.protocols.postgres.wire import nofiles
+from tests.protocols.postgres.wire import context, nofiles
 
 
 class Kept:
-    """What was dumped into files."""
+    """What was dumped into files: like those of a project, which leave a digest to the name that says it."""
 
     def __init__(self, files) -> None:
         self._files = files
 
     def __call__(self, name):
-        from svcmock.protocol import Blob
-
-        return Blob(name, len(self._files[name]), sha256=name[7:])
+        return Blob(f"/project/recordings/{name}", len(self._files[name]))
 
     def read(self, blob):
-        return self._files[blob.path]
+        return self._files[blob.path.removeprefix("/project/recordings/")]
 
 
 def read_request(**doc):
@@ -188,3 +187,13 @@ def test_no_value_is_lost(rows, params):
     again, told = back(request, reply)
     assert told == reply
     assert again.params == request.params
+
+
+def test_what_is_copied_in_is_matched_however_large_it_is():
+    """A large one lies in a file whose name is its digest."""
+    request = Request("COPY t FROM STDIN", copy=b"1\tone\n" * 10_000)
+    dumped = documents.dump(request, Reply((Result(tag="COPY 10000"),)))
+    assert len(dumped.files) == 1
+    again = documents.request(msgspec.convert(dumped.request, RequestDoc), Kept(dumped.files))
+    assert isinstance(again.copy, Blob)
+    assert key(again, context()) == key(request, context())
