@@ -80,7 +80,7 @@ class Subscriptions:
                 outs.append(Subscribe((kind, name)))
                 asks.append(self._look(ident))
                 if kind == "pattern":
-                    self._shared.add_pattern(name)
+                    self._shared.subscribed.add(name)
             outs.append(self._confirm(args[0].lower(), name, kind))
         return [*outs, *asks]
 
@@ -153,7 +153,7 @@ class Subscriptions:
         self._size -= len(name)
         self._replaying.pop(ident, None)
         if kind == "pattern":
-            self._shared.drop_pattern(name)
+            self._shared.subscribed.drop(name)
         return (Unsubscribe((kind, name)),)
 
     def _confirm(self, verb: bytes, name: Value, kind: Source) -> Send:

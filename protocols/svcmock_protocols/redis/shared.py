@@ -4,7 +4,7 @@ Sessions have one of these and taps another. What grows with what clients send h
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection
+from collections.abc import Iterator
 from typing import Any, Final
 
 from svcmock_protocols.redis.glob import matches, work
@@ -17,14 +17,37 @@ PUBLISHED_SECONDS: Final = 10.0
 """How long: what is pushed later was published by somebody else."""
 
 
+class Names:
+    """Names, each of which is there as long as somebody has it."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[bytes] = Counter()
+
+    def add(self, name: bytes) -> None:
+        self._counts[name] += 1
+
+    def drop(self, name: bytes) -> None:
+        self._counts[name] -= 1
+        if self._counts[name] <= 0:
+            del self._counts[name]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._counts)
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+
 class Shared:
     """Of one service. `model` is made when it is first needed."""
 
     def __init__(self) -> None:
         self.clients = 0
         self.model: Any = None
-        self._patterns: Counter[bytes] = Counter()
-        self._prefixes: Counter[bytes] = Counter()
+        self.subscribed = Names()
+        """Patterns that clients have subscribed to."""
+        self.prefixes = Names()
+        """Of keys: what clients want to know of all that begin so."""
         self._published: OrderedDict[int, float] = OrderedDict()
         """When, by the hash of channel and message."""
 
@@ -35,37 +58,16 @@ class Shared:
         self.clients += 1
         return self.clients
 
-    def add_pattern(self, pattern: bytes) -> None:
-        self._patterns[pattern] += 1
-
-    def drop_pattern(self, pattern: bytes) -> None:
-        self._patterns[pattern] -= 1
-        if self._patterns[pattern] <= 0:
-            del self._patterns[pattern]
-
     def patterns(self, channel: bytes) -> list[bytes]:
         """The patterns that clients subscribed to and a channel matches."""
         found, left = [], PATTERNS_WORK
-        for pattern in self._patterns:
+        for pattern in self.subscribed:
             left -= work(pattern, channel)
             if left < 0:
                 break
             if matches(pattern, channel):
                 found.append(pattern)
         return found
-
-    @property
-    def prefixes(self) -> Collection[bytes]:
-        """Of keys: what clients want to know of all that begin so."""
-        return self._prefixes
-
-    def add_prefix(self, prefix: bytes) -> None:
-        self._prefixes[prefix] += 1
-
-    def drop_prefix(self, prefix: bytes) -> None:
-        self._prefixes[prefix] -= 1
-        if self._prefixes[prefix] <= 0:
-            del self._prefixes[prefix]
 
     # --- taps ---
 

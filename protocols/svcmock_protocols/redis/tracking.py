@@ -97,7 +97,7 @@ class Tracking:
         if mode is not None:
             outs.append(Unsubscribe(_EVERYTHING))
             for prefix in mode.prefixes:
-                self._shared.drop_prefix(prefix)
+                self._shared.prefixes.drop(prefix)
                 outs.append(Unsubscribe(("prefix", prefix)))
         return outs
 
@@ -115,7 +115,7 @@ class Tracking:
         self._mode = mode
         outs: list[Out] = [Subscribe(_EVERYTHING)]
         for prefix in mode.prefixes:
-            self._shared.add_prefix(prefix)
+            self._shared.prefixes.add(prefix)
             outs.append(Subscribe(("prefix", prefix)))
         return OK, [*left, *outs]
 

@@ -11,23 +11,23 @@ def test_clients_are_numbered():
 
 def test_patterns_are_known_as_long_as_somebody_has_them():
     shared = Shared()
-    shared.add_pattern(b"n*")
-    shared.add_pattern(b"n*")
-    shared.add_pattern(b"x")
+    shared.subscribed.add(b"n*")
+    shared.subscribed.add(b"n*")
+    shared.subscribed.add(b"x")
     assert shared.patterns(b"news") == [b"n*"]
-    shared.drop_pattern(b"n*")
+    shared.subscribed.drop(b"n*")
     assert shared.patterns(b"news") == [b"n*"]
-    shared.drop_pattern(b"n*")
-    shared.drop_pattern(b"never")
+    shared.subscribed.drop(b"n*")
+    shared.subscribed.drop(b"never")
     assert shared.patterns(b"news") == []
 
 
 def test_there_is_an_end_to_looking_for_patterns():
     shared = Shared()
-    shared.add_pattern(b"a*")
+    shared.subscribed.add(b"a*")
     for number in range(40):
-        shared.add_pattern(b"*%d" % number + b"a" * 2000)
-    shared.add_pattern(b"*a")
+        shared.subscribed.add(b"*%d" % number + b"a" * 2000)
+    shared.subscribed.add(b"*a")
     channel = b"a" * 100
     assert work(b"*1" + b"a" * 2000, channel) * 40 > PATTERNS_WORK
     assert shared.patterns(channel) == [b"a*"]
