@@ -34,10 +34,8 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "server_encoding": "UTF8",
 }
 """What is said where nothing was recorded."""
-OF_THE_CLIENT: Final = frozenset(
-    {"application_name", "session_authorization", "client_encoding", "is_superuser"}
-)
-"""Parameters that tell of a client, not of the server."""
+OF_THE_CLIENT: Final = frozenset({"application_name", "session_authorization", "client_encoding"})
+"""Parameters that tell of a client, not of the server. `is_superuser` is kept: pg_dump goes by it."""
 _UNNAMED: Final = frozenset({"user", "database", "options", "replication", "client_encoding"})
 
 

@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from svcmock.protocol import Invalid
-from svcmock_protocols.postgres.facts import DEFAULTS, Facts, facts, parameters, type_fact, types_of
+from svcmock_protocols.postgres.facts import (
+    DEFAULTS,
+    OF_THE_CLIENT,
+    Facts,
+    facts,
+    parameters,
+    type_fact,
+    types_of,
+)
 from svcmock_protocols.postgres.types.declared import Declared
 
 
@@ -42,6 +50,13 @@ def test_what_was_recorded_counts():
     assert told["TimeZone"] == "UTC"
     assert told["client_encoding"] == "UTF8"
     assert told["DateStyle"] == "SQL, MDY"
+
+
+def test_whether_a_user_was_a_superuser_is_kept():
+    """pg_dump asks other things if not."""
+    assert "is_superuser" not in OF_THE_CLIENT
+    found = facts(Beside(server=b'{"is_superuser": "on"}'))
+    assert parameters(found, {"user": "ann"})["is_superuser"] == "on"
 
 
 def test_options_of_the_startup():
