@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import subprocess
 import tempfile
 import threading
 import uuid
@@ -17,7 +18,7 @@ from psycopg.types.json import Jsonb
 from psycopg.types.range import Range
 
 from tests.e2e import postgres_work
-from tests.e2e.postgres_server import postgres_server
+from tests.e2e.postgres_server import binaries, postgres_server
 from tests.e2e.processes import Svcmock
 
 SCHEMA = (
@@ -76,6 +77,10 @@ def copies(port: int) -> list[Any]:
             copy.write_row((2, None, None))
         told.append(cursor.rowcount)
         told.append(db.execute("SELECT id, key, n FROM things ORDER BY id").fetchall())
+        with cursor.copy("COPY jobs (what) FROM STDIN") as copy:
+            for number in range(1000):  # more than stands in a route file
+                copy.write_row((f"copied {number}",))
+        told.append(cursor.rowcount)
         told.append(failing(lambda: copy_wrongly(cursor)))
         db.rollback()
         told.append(db.execute("SELECT count(*) FROM things").fetchall())
@@ -222,6 +227,36 @@ def huge(port: int) -> list[Any]:
     return told
 
 
+SCRIPT = r"""
+CREATE TYPE mood2 AS ENUM ('sad', 'happy');
+CREATE TABLE t (id serial PRIMARY KEY, m mood2, tags text[]);
+\copy t (m) from stdin
+happy
+\.
+INSERT INTO t (m, tags) VALUES ('sad', '{a,b}') RETURNING *;
+\d t
+\dT+ mood2
+SELECT id FROM t WHERE m = $1 \bind happy \g
+\set FETCH_COUNT 2
+SELECT generate_series(1, 5);
+\unset FETCH_COUNT
+BEGIN; SELECT 1/0; ROLLBACK;
+\copy (SELECT id, m FROM t ORDER BY id) to stdout csv header
+\du
+"""
+
+
+def with_psql(port: int) -> list[Any]:
+    said = subprocess.run(
+        [binaries() / "psql", "-X", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "postgres"],
+        check=True,
+        input=SCRIPT,
+        capture_output=True,
+        text=True,
+    )
+    return [said.stdout, said.stderr]
+
+
 def with_pg8000(port: int) -> list[Any]:
     pg8000.dbapi.paramstyle = "format"
     db = pg8000.dbapi.connect("postgres", "127.0.0.1", port=port, database="postgres")
@@ -286,6 +321,7 @@ WORK: list[Callable[[int], list[Any]]] = [
     prepared,
     deadlocked,
     huge,
+    with_psql,
     with_pg8000,
     with_asyncpg,
 ]
