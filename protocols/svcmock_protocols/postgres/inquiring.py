@@ -67,8 +67,9 @@ class InquiringTap:
             while self._asked and (found := self._frames.next()) is not None:
                 out += self._answer(*found, at)
         except ProtocolError:
-            self._stop()
-        if not self._asked:
+            self._asked.clear()
+            self._given_up = True
+        if not self._asked:  # what is left is the client's
             out += self._passed(self._tap.from_server(self._frames.rest(), at))
         return out
 

@@ -1,12 +1,15 @@
 """A recorder that asks the server between its client's requests, with literal bytes."""
 
+import random
+
 import pytest
 from msgspec.structs import replace
 
-from svcmock.protocol import Exchange, Fact, Forward, Opaque, Side, Upstream
+from svcmock.protocol import Began, Exchange, Fact, Forward, Lost, Opaque, Side, Upstream
 from svcmock_protocols.postgres import inquiry, plugin
 from svcmock_protocols.postgres.messages import Options, Request
 from svcmock_protocols.postgres.types.declared import Declared
+from tests.protocols.conformance import mutate
 from tests.protocols.postgres import wire
 
 MOOD = Declared(16400, "mood", "enum")
@@ -180,7 +183,10 @@ def test_bytes_that_are_no_postgresql_end_it():
     talk = Talk()
     talk.client(RUN)
     talk.server(RAN + Z)
-    assert len(exchanges(talk.server(b"Z\xff\xff\xff\xff"))) == 1
+    outs = talk.server(wire.PARSED + b"Z\xff\xff\xff\xff")
+    assert len(exchanges(outs)) == 1
+    assert told(outs) == b"Z\xff\xff\xff\xff"
+    assert any(isinstance(out, Opaque) for out in outs)
 
 
 def test_what_waits_has_an_end():
@@ -199,3 +205,27 @@ def test_nothing_is_asked_where_that_is_not_wanted():
     outs = talk.server(RAN + Z)
     assert asked(outs) == b""
     assert len(exchanges(outs)) == 1
+
+
+WORK = [
+    (RUN, RAN + Z),
+    (wire.query("SELECT m"), ENUM + Z),
+    (wire.query("BEGIN"), wire.complete("BEGIN") + T),
+    (wire.query("COMMIT"), wire.complete("COMMIT") + Z),
+]
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_damaged_answers_survive(seed):
+    """Nothing raises, and every statement that began comes to one end."""
+    dice, talk, found = random.Random(seed), Talk(), []
+    for _ in range(8):
+        client, server = dice.choice(WORK)
+        found += talk.client(client)
+        outs = talk.server(server)
+        answers = b"".join([mutate(LOOKED_UP + DESCRIBED, seed) for _ in range(bool(asked(outs)))])
+        cut = dice.randrange(len(answers) + 1)
+        found += [*outs, *talk.server(answers[:cut]), *talk.server(answers[cut:])]
+    found += [*talk.tap.eof(Side.CLIENT, 3.0), *talk.tap.eof(Side.SERVER, 3.0)]
+    began = [out.id for out in found if isinstance(out, Began)]
+    assert sorted(began) == sorted(out.id for out in found if isinstance(out, Exchange | Lost))
