@@ -95,39 +95,3 @@ def test_which_types_have_arrays():
 def test_other_statements(sql):
     assert described(sql) is None
     assert answer(Request(sql)) is None
-
-
-INFO = (
-    "SELECT\n typname AS name, oid, typarray AS array_oid,\n oid::regtype::text AS regtype,"
-    " typdelim AS delimiter\nFROM pg_type t\nWHERE t.oid = to_regtype({})\nORDER BY t.oid\n"
-)
-HSTORE = (
-    "SELECT t.oid, typarray\nFROM pg_type t JOIN pg_namespace ns\n    ON typnamespace = ns.oid\n"
-    "WHERE typname = 'hstore';\n"
-)
-
-
-@pytest.mark.parametrize(
-    ("sql", "params", "known", "rows"),
-    [
-        (INFO.format("$1"), ("hstore",), Types(), ()),
-        (INFO.format("'hstore'"), (), Types(), ()),
-        (HSTORE, (), Types(), ()),
-        (HSTORE, (), KNOWN, (("16404", "0"),)),
-        (INFO.format("$1"), ("mood",), KNOWN, (("mood", "16400", "16401", "mood", ","),)),
-        (INFO.format("'shop.mood'"), (), KNOWN, (("mood", "16400", "16401", "mood", ","),)),
-        (INFO.format("$1"), (None,), KNOWN, ()),
-    ],
-)
-def test_types_by_their_names(sql, params, known, rows):
-    (result,) = answer(Request(sql, params, (25,) * len(params)), known).results
-    assert (result.rows, result.tag) == (rows, f"SELECT {len(rows)}")
-    told = described(sql)
-    assert told.results[0].columns == result.columns
-    assert told.types == (25,) * len(params)
-
-
-def test_a_type_of_every_server_and_other_questions_are_not_answered():
-    assert answer(Request(INFO.format("$1"), ("int4",))) is None
-    assert answer(Request(INFO.format("$1 || 'x'"), ("a",))) is None
-    assert described(HSTORE.replace("hstore", "citext")) is None
