@@ -3,6 +3,8 @@
 Decides how bytes are written in a route file: printable UTF-8 as a string; short binary as `hex`, longer as
 `base64`; above 4 KiB as `file: bodies/<sha256>`. Reading takes all four forms, whatever the size. With
 `svcmock.protocol` and `svcmock.noise`, what a protocol module may import.
+
+Also what of a long text is quoted to a person who asks how it differs from another one.
 """
 
 import base64
@@ -17,6 +19,9 @@ HEX_MAX = 64
 """Binary up to this many bytes is written as hex, which a person can compare by eye."""
 INLINE_MAX = 4096
 """Anything longer is stored in a file of its own, so that route files stay reviewable."""
+
+LEAD = 60
+"""Characters that are quoted before two texts differ."""
 
 _UNPRINTABLE = re.compile("[^\t\n -~\u00a0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
@@ -77,3 +82,25 @@ def _decode(form: str, value: str, at: tuple[Any, ...]) -> bytes:
         return base64.b64decode("".join(value.split()), validate=True)
     except (ValueError, binascii.Error) as error:
         raise Invalid(at, f"not {form}: {error}") from None
+
+
+def quoted(text: str, beside: str, size: int) -> str:
+    """Some `size` characters of `text`, among them the first that differs from `beside`."""
+    if len(text) <= size and len(beside) <= size:
+        return text
+    apart, lead = _apart(text, beside), min(LEAD, size // 3)
+    start = apart - lead if apart + lead > size else 0
+    end = start + size
+    return ("..." if start else "") + text[start:end] + ("..." if end < len(text) else "")
+
+
+def _apart(one: str, other: str) -> int:
+    """How many characters at their beginning two texts have in common."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcmock.payload import HEX_MAX, INLINE_MAX, from_doc, readable, to_doc
+from svcmock.payload import HEX_MAX, INLINE_MAX, from_doc, quoted, readable, to_doc
 from svcmock.protocol import Blob, Invalid, Spooled
 
 
@@ -95,3 +95,29 @@ def test_a_lone_surrogate_is_invalid_and_never_another_error() -> None:
     with pytest.raises(Invalid, match="lone surrogate") as told:
         from_doc("a\ud800b", NoFiles(), "respond", "body")
     assert told.value.at == ("respond", "body")
+
+
+LONG = "SELECT " + "column, " * 100
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "size", "shown"),
+    [
+        ("abc", "abd", 2, "ab..."),
+        ("abc", "abd", 3, "abc"),
+        (LONG, "", 10, "SELECT col..."),
+        (LONG + "a", LONG + "b", 60, "..." + LONG[-20:] + "a"),
+        (LONG + "a" + LONG, LONG + "b", 60, "..." + LONG[-20:] + "a" + LONG[:39] + "..."),
+        (LONG[:50], LONG, 60, "..." + LONG[30:50]),
+        ("x" + LONG, LONG, 60, "x" + LONG[:59] + "..."),
+    ],
+)
+def test_what_is_quoted_shows_the_difference(one: str, other: str, size: int, shown: str) -> None:
+    assert quoted(one, other, size) == shown
+
+
+@given(st.text("ab", max_size=30), st.text("ab", max_size=30), st.text("ab", max_size=200), st.integers(3, 70))
+def test_two_texts_that_differ_are_never_quoted_alike(one: str, other: str, head: str, size: int) -> None:
+    shown, beside = quoted(head + one, head + other, size), quoted(head + other, head + one, size)
+    assert (shown == beside) is (one == other)
+    assert len(shown) <= size + 6

@@ -18,6 +18,7 @@ from svcmock.matching.index import Index
 from svcmock.matching.predicates import differences, evaluate, hint_at
 from svcmock.matching.recall import count_keys, near_keys
 from svcmock.model import RouteDoc
+from svcmock.payload import quoted
 from svcmock.protocol import Context, Difference, Doc, Explanation, Near, Request, Stage, SvcmockError
 
 MAX_CANDIDATES = 64
@@ -242,33 +243,43 @@ def _funnel(index: Index, request: Request, weighed: list[Weighed]) -> tuple[Sta
 
 
 def _quoted(difference: Difference) -> Difference:
+    want, got = difference.want, difference.got
     return Difference(
         str(_short(difference.at)),
         difference.op,
-        _short(difference.want),
-        _short(difference.got),
+        _short(want, _single(got)),
+        _short(got, _single(want)),
         difference.hint,
     )
 
 
-def _short(value: Doc) -> Doc:
-    """`value` at a bounded size, as any encoder takes it: JSON may bring lone surrogates and huge numbers."""
+def _short(value: Doc, beside: object = None) -> Doc:
+    """`value` at a bounded size, as any encoder takes it: JSON may bring lone surrogates and huge numbers.
+
+    A long text with the place where it differs from `beside`.
+    """
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if abs(value) < 2**63 else f"{str(value)[:MAX_QUOTED]}"
+    beside = beside if isinstance(beside, str) else ""
     if isinstance(value, str):
-        shown = value if len(value) <= MAX_QUOTED else value[:MAX_QUOTED] + "..."
-        return shown.encode("utf-8", "backslashreplace").decode()
+        return _encodable(quoted(value, beside, MAX_QUOTED))
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        return [_encodable(quoted(value[0], beside, MAX_QUOTED))]
     try:
         text = msgspec.json.encode(value).decode()
         msgspec.msgpack.encode(value)
     except (ValueError, OverflowError, RecursionError):
-        text = repr(value).encode("utf-8", "backslashreplace").decode()
+        text = _encodable(repr(value))
     else:
         if len(text) <= MAX_QUOTED:
             return value
-    return text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
+    return quoted(text, beside, MAX_QUOTED)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _text(value: bytes) -> str:

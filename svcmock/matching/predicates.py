@@ -33,6 +33,7 @@ from svcmock.matching.operators import (
     describe,
 )
 from svcmock.matching.patterns import Found
+from svcmock.payload import quoted
 from svcmock.protocol import Difference, Doc, Invalid
 
 MULTIVALUED = frozenset({"query", "headers", "trailers", "form", "metadata"})
@@ -399,12 +400,12 @@ def differences(matcher: Matcher, fields: Fields) -> list[Difference]:
 
 def _difference(demand: Demand, fields: Fields) -> Difference:
     got = lookup(fields, demand.at) if demand.at else MISSING
-    hint = None
+    hint, single = None, got
     if isinstance(demand, Check):
         single = got[0] if demand.many and isinstance(got, list) and len(got) == 1 else got
         hint = _hint_missing(demand.at, fields) if got is MISSING else hint_at(demand.want, single)
-    shown = None if got is MISSING else _shown(got, 4)
-    return Difference(".".join(demand.at), demand.op, _shown(demand.want, 8), shown, hint)
+    shown = None if got is MISSING else _shown(got, 4, demand.want)
+    return Difference(".".join(demand.at), demand.op, _shown(demand.want, 8, single), shown, hint)
 
 
 def _hint_missing(at: FieldPath, fields: Fields) -> str | None:
@@ -431,10 +432,10 @@ def hint_at(want: Doc, got: Any) -> str | None:
     return None
 
 
-def _shown(value: Any, depth: int) -> Doc:
-    """`value` at a bounded size."""
+def _shown(value: Any, depth: int, beside: Any = None) -> Doc:
+    """`value` at a bounded size; a text with the place where it differs from `beside`."""
     if isinstance(value, str):
-        return value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…"
+        return quoted(value, beside if isinstance(beside, str) else "", MAX_SHOWN)
     if isinstance(value, Mapping):
         if depth == 0:
             return "{…}"
@@ -443,5 +444,5 @@ def _shown(value: Any, depth: int) -> Doc:
             for _, (name, item) in zip(range(MAX_SHOWN), value.items(), strict=False)
         }
     if isinstance(value, list):
-        return "[…]" if depth == 0 else [_shown(item, depth - 1) for item in value[:MAX_SHOWN]]
+        return "[…]" if depth == 0 else [_shown(item, depth - 1, beside) for item in value[:MAX_SHOWN]]
     return value

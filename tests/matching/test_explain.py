@@ -156,6 +156,28 @@ def test_a_route_of_which_nothing_matches_is_not_all_but_there(tmp_path: Path) -
     assert explanation.hints == ()
 
 
+LONG = "SELECT " + ", ".join(f"column_{number}" for number in range(200))
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        post({"sql": f"{LONG} FROM a"}),
+        {"match": {"path": "/o", "json": {"sql": f"{LONG} FROM a"}}, "respond": {}},
+    ],
+)
+def test_long_values_are_quoted_where_they_differ(tmp_path: Path, route: Any) -> None:
+    (difference,) = nearest(responder(tmp_path, route), sent({"sql": f"{LONG} FROM b WHERE id = 1"})).failed
+    assert difference.want == "..." + f"{LONG} FROM "[-60:] + "a"
+    assert difference.got == "..." + f"{LONG} FROM "[-60:] + "b WHERE id = 1"
+
+
+def test_of_a_query_too(tmp_path: Path) -> None:
+    served = responder(tmp_path, {"match": {"path": "/s", "query": {"q": "x" * 2000 + "a"}}, "respond": {}})
+    (difference,) = nearest(served, request(f"/s?q={'x' * 2000}b")).failed
+    assert (difference.want, difference.got) == ("..." + "x" * 60 + "a", ["..." + "x" * 60 + "b"])
+
+
 # --- the funnel ---------------------------------------------------------------------------------------
 
 

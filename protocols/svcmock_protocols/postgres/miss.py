@@ -7,7 +7,8 @@ must not take it for something that it can mend by trying again or by connecting
 from collections.abc import Mapping
 from typing import Final
 
-from svcmock.protocol import Explanation, Near
+from svcmock.payload import quoted
+from svcmock.protocol import Difference, Explanation, Near
 from svcmock_protocols.postgres.messages import Reply, failed
 
 CODE: Final = "58000"
@@ -48,10 +49,9 @@ def miss(explanation: Explanation) -> Reply:
 
 
 def _near(near: Near) -> str:
-    told = "; ".join(f"{one.at}: {one.op} {_short(one.want)}, got {_short(one.got)}" for one in near.failed)
-    return f"Nearest: {near.route}: {told}"
+    return f"Nearest: {near.route}: {'; '.join(map(_failed, near.failed))}"
 
 
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= QUOTED else shown[:QUOTED] + "..."
+def _failed(one: Difference) -> str:
+    want, got = repr(one.want), repr(one.got)
+    return f"{one.at}: {one.op} {quoted(want, got, QUOTED)}, got {quoted(got, want, QUOTED)}"

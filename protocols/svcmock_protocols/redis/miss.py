@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from svcmock.payload import quoted
 from svcmock.protocol import Difference, Explanation, Near
 from svcmock_protocols.redis.canonical import text
 from svcmock_protocols.redis.catalogue import name_of
@@ -65,13 +66,19 @@ def _near(near: Near) -> str:
 
 
 def _difference(difference: Difference) -> str:
-    want = _short(str(difference.want)) if difference.want is not None else "nothing"
+    want, got = difference.want, difference.got
+    # only where they differ tells the two apart: the request stands in the line already
+    told = "nothing" if want is None else _clean(quoted(str(want), str(got or ""), SHOWN_MAX))
     word = "has" if difference.op == "equals" else f"wants {difference.op}"
-    return f"which {word} {want} at {difference.at}"
+    return f"which {word} {told} at {difference.at}"
+
+
+def _clean(line: str) -> str:
+    return _CONTROL.sub(" ", line)
 
 
 def _short(line: str) -> str:
-    clean = _CONTROL.sub(" ", line)
+    clean = _clean(line)
     return clean if len(clean) <= SHOWN_MAX else clean[:SHOWN_MAX] + "..."
 
 

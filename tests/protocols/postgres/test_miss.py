@@ -26,6 +26,14 @@ def test_it_says_what_was_asked_and_what_came_nearest():
     assert failure.get("H") == "a hint\nsvcmock why m-7 tells more."
 
 
+def test_long_statements_are_quoted_where_they_differ():
+    long = "SELECT " + "a, " * 300
+    near = Near("routes/db.yaml:3", 1, 2, (Difference("sql", "equals", long + "b", long + "c"),))
+    told = miss(Explanation("m-1", "db", "postgres", "SELECT", nearest=(near,))).failure.get("D")
+    assert f"{'a, ' * 20}b', got ..." in told
+    assert told.endswith(f"{'a, ' * 20}c'")
+
+
 def test_that_columns_are_told_too_is_not():
     near = Near("routes/db.yaml:3", 1, 2, (Difference("columns", "equals", "SELECT 1"),))
     failure = miss(Explanation("m-1", "db", "postgres", "SELECT 1", nearest=(near,))).failure

@@ -27,6 +27,14 @@ def test_a_miss_says_what_is_nearest():
     )
 
 
+def test_a_long_value_is_quoted_where_it_differs():
+    failed = Difference("args.1", "equals", "x" * 150 + "a\n" + "y" * 90, "x" * 150 + "b")
+    near = Near("routes/a.yaml:3", 2, 3, (failed,))
+    known = Explanation("m-1", "cache", "redis", "SET a", nearest=(near,), see="svcmock why m-1")
+    shown = b"..." + b"x" * 20 + b"a " + b"y" * 38 + b"... at args.1"
+    assert shown in miss(asked("GET a"), known).value.text
+
+
 def test_a_miss_is_one_line_whatever_was_asked():
     line = miss(Request((b"GET", b"a\r\n+OK\r\n" + b"x" * 9000)), EXPLAINED).value.text
     assert b"\r" not in line
