@@ -17,7 +17,7 @@ from svcmock_protocols.postgres.sql import first_words
 MAX_HELD: Final = 64 << 20
 """Bytes of what a statement gives, or is given, that are recorded."""
 EACH: Final = 32
-"""Bytes for which a row, a result or a notice counts beside its own."""
+"""Bytes for which a row, a piece of a copy, a result or a notice counts beside its own."""
 
 _COUNT = re.compile(r"(SELECT|FETCH|MOVE) [0-9]+\Z")
 _CHANGING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
@@ -126,7 +126,7 @@ class Run(Struct, eq=False):
     def piece(self, data: bytes, *, out: bool) -> None:
         """Data that is copied."""
         pieces = self.taken if out else self.given
-        if pieces is not None and self.fits(len(data)):
+        if pieces is not None and self.fits(len(data) + EACH):
             pieces.append(data)
 
     def notice(self, body: bytes) -> None:

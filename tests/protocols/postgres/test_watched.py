@@ -135,3 +135,15 @@ def test_what_has_no_size_of_its_own_is_counted(monkeypatch):
             more(one)
         assert one.why == "more than 100 bytes"
         assert (one.rows, one.results, one.notices) == ([], [], [])
+
+
+def test_pieces_of_a_copy_that_hold_nothing_count_too(monkeypatch):
+    monkeypatch.setattr(watched, "MAX_HELD", 10 * watched.EACH)
+    for out in (True, False):
+        one = run()
+        one.copies(b"\0\0\0", out=out)
+        for _ in range(11):
+            one.piece(b"", out=out)
+        assert one.why == f"more than {watched.MAX_HELD} bytes"
+        assert not one.given
+        assert one.taken is None
