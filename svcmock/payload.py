@@ -72,6 +72,14 @@ def from_doc(doc: Doc, files: Files, *at: str | int) -> bytes | Blob:
     raise Invalid(at, "expected a string, or one of {hex: }, {base64: }, {file: }")
 
 
+def named(blob: Blob) -> Blob:
+    """The blob with the digest that its content-addressed name says, where it has none itself."""
+    digest = blob.path.rpartition("/")[2]
+    if blob.sha256 or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+        return blob
+    return Blob(blob.path, blob.size, blob.offset, digest)
+
+
 _FORMS = frozenset({"hex", "base64", "file"})
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svcmock.payload import HEX_MAX, INLINE_MAX, from_doc, quoted, readable, to_doc
+from svcmock.payload import HEX_MAX, INLINE_MAX, from_doc, named, quoted, readable, to_doc
 from svcmock.protocol import Blob, Invalid, Spooled
 
 
@@ -95,6 +95,13 @@ def test_a_lone_surrogate_is_invalid_and_never_another_error() -> None:
     with pytest.raises(Invalid, match="lone surrogate") as told:
         from_doc("a\ud800b", NoFiles(), "respond", "body")
     assert told.value.at == ("respond", "body")
+
+
+def test_content_addressed_names_say_the_digest() -> None:
+    digest = "0123456789abcdef" * 4
+    assert named(Blob(f"a/bodies/{digest}", 1)).sha256 == digest
+    assert named(Blob("a/bodies/x", 1)).sha256 == ""
+    assert named(Blob(f"bodies/{digest}", 1, 0, "own")).sha256 == "own"
 
 
 LONG = "SELECT " + "column, " * 100

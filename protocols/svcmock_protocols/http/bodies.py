@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from svcmock.payload import INLINE_MAX, to_doc
+from svcmock.payload import INLINE_MAX, named, to_doc
 from svcmock.protocol import Blob, Doc, Files, Invalid, Payload, Spooled
 from svcmock_protocols.http import coding, jsontext, lines, multipart
 from svcmock_protocols.http.codec import values
@@ -224,14 +224,6 @@ def _in_memory(data: bytes | Blob, files: Files) -> bytes | Blob:
     if isinstance(data, bytes):
         return data
     return _bytes(data, files) if data.size <= IN_MEMORY_MAX else named(data)
-
-
-def named(blob: Blob) -> Blob:
-    """The blob with the digest that its content-addressed name says, where it has none itself."""
-    digest = blob.path.rpartition("/")[2]
-    if blob.sha256 or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-        return blob
-    return Blob(blob.path, blob.size, blob.offset, digest)
 
 
 def _bytes(data: bytes | Blob, files: Files) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from svcmock.protocol import Blob, Invalid
 from svcmock_protocols.http import coding
-from svcmock_protocols.http.bodies import IN_MEMORY_MAX, Given, build, check_length, content_coding, named, show
+from svcmock_protocols.http.bodies import IN_MEMORY_MAX, Given, build, check_length, content_coding, show
 
 GZIP = b"Content-Encoding: gzip\r\n"
 
@@ -55,13 +55,6 @@ def test_a_wire_that_decodes_to_the_body_is_sent():
 def test_identity_is_no_coding():
     assert content_coding(b"Content-Encoding: identity\r\n") == b""
     assert content_coding(GZIP) == b"gzip"
-
-
-def test_content_addressed_names_say_the_digest():
-    digest = "0123456789abcdef" * 4
-    assert named(Blob(f"a/bodies/{digest}", 1)).sha256 == digest
-    assert named(Blob("a/bodies/x", 1)).sha256 == ""
-    assert named(Blob(f"bodies/{digest}", 1, 0, "own")).sha256 == "own"
 
 
 @pytest.mark.parametrize("said", [b"1", b"-2", b"+2", b"2, 2", b"0x2", b"9" * 5000])
