@@ -17,6 +17,8 @@ from svcmock_protocols.postgres.sql import first_words, normalise, statements
 
 MAX_COMMAND: Final = 2000
 """Characters of a statement that may be one of these."""
+MAX_NOTIFIED: Final = 100
+"""Calls of `pg_notify` that are understood in one SELECT."""
 
 _NAME = r'("(?:[^"]|"")+"|[^\s"\'(),;=]+)'
 _VALUE = r"(.+)"
@@ -52,10 +54,10 @@ _SET_CONFIG = re.compile(
     rf"SELECT (?:pg_catalog\.)?set_config ?\( ?{_LITERAL} ?, ?{_LITERAL} ?, ?(true|false) ?\)(?: AS (\w+))?",
     re.IGNORECASE,
 )
-_ARGUMENT = r"('(?:[^']|'')*'|\$[1-9])(?:::[a-z ]+)?"
-_PG_NOTIFY = re.compile(
-    rf"SELECT (?:pg_catalog\.)?pg_notify ?\( ?{_ARGUMENT} ?, ?{_ARGUMENT} ?\)(?: AS \w+)?", re.IGNORECASE
-)
+_ARGUMENT = r"('(?:[^']|'')*'|\$[1-9][0-9]{0,4})(?:::[a-z ]+)?"
+_CALL = rf"(?:pg_catalog\.)?pg_notify ?\( ?{_ARGUMENT} ?, ?{_ARGUMENT} ?\)(?: AS \w+)?"
+_PG_NOTIFY = re.compile(_CALL, re.IGNORECASE)
+_PG_NOTIFIES = re.compile(rf"SELECT {_CALL}(?: ?, ?{_CALL}){{0,{MAX_NOTIFIED - 1}}}", re.IGNORECASE)
 _CHAIN = re.compile(r"\bAND CHAIN\b", re.IGNORECASE)
 
 
@@ -117,16 +119,15 @@ def copy_width(sql: str) -> int:
     return len(inside[1].split(",")) if inside else 0
 
 
-def notified(sql: str, params: Sequence[Value]) -> tuple[str, str] | None:
-    """The channel and the payload of a `SELECT pg_notify(...)`: what a NOTIFY with parameters looks like."""
+def notified(sql: str, params: Sequence[Value]) -> list[tuple[str, str]]:
+    """The channels and payloads of `SELECT pg_notify(...), ...`: what a NOTIFY with parameters looks like."""
     if "pg_notify" not in sql[:MAX_COMMAND].lower():
-        return None
-    found = _PG_NOTIFY.fullmatch(normalise(sql))
-    if found is None:
-        return None
-    given = [_argument(argument, params) for argument in found.groups()]
-    name, payload = given
-    return (name, payload or "") if name else None
+        return []
+    text = normalise(sql)
+    if _PG_NOTIFIES.fullmatch(text) is None:
+        return []
+    found = [[_argument(one, params) for one in call.groups()] for call in _PG_NOTIFY.finditer(text)]
+    return [(name, payload or "") for name, payload in found if name]
 
 
 def _argument(argument: str, params: Sequence[Value]) -> str | None:

@@ -223,9 +223,8 @@ class Exchanges:
         for part, result in zip(parts, reply.results, strict=False):
             self._standing.follow(part, tag=result.tag)
             prepared.follow(part, self._prepared)
-            told = notified(part, run.params()) if result.tag else None
-            if told is not None:
-                self._standing.notify(*told)
+            for channel, payload in notified(part, run.params()) if result.tag else ():
+                self._standing.notify(channel, payload)
         if reply.failure is not None:
             self._standing.fail()
 

@@ -424,9 +424,8 @@ class PostgresSession:
     def _carried_out(self, request: messages.Request, tag: str) -> None:
         sql = request.sql
         self._standing.follow(sql, tag=tag)
-        told = notified(sql, request.params)
-        if told is not None:
-            self._standing.notify(*told)
+        for channel, payload in notified(sql, request.params):
+            self._standing.notify(channel, payload)
         self._cursors.closed(sql)
         prepared.follow(sql, self._statements)
 

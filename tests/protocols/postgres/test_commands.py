@@ -129,13 +129,23 @@ def test_copies(sql, is_one, binary, width):
 @pytest.mark.parametrize(
     ("sql", "params", "told"),
     [
-        ("SELECT pg_notify($1, $2)", ("jobs", "x"), ("jobs", "x")),
-        ("select pg_notify('Jobs', 'it''s');", (), ("Jobs", "it's")),
-        ("SELECT pg_notify($1::VARCHAR, $2::VARCHAR) AS pg_notify_1", ("jobs", None), ("jobs", "")),
-        ("SELECT pg_notify($1, $2)", (None, "x"), None),
-        ("SELECT pg_notify($1, $2)", (), None),
-        ("SELECT pg_notify(name, 'x') FROM t", (), None),
-        ("SELECT 1", (), None),
+        ("SELECT pg_notify($1, $2)", ("jobs", "x"), [("jobs", "x")]),
+        ("select pg_notify('Jobs', 'it''s');", (), [("Jobs", "it's")]),
+        ("SELECT pg_notify($1::VARCHAR, $2::VARCHAR) AS pg_notify_1", ("jobs", None), [("jobs", "")]),
+        ("SELECT pg_notify($1, $2)", (None, "x"), []),
+        ("SELECT pg_notify($1, $2)", (), []),
+        ("SELECT pg_notify(name, 'x') FROM t", (), []),
+        ("SELECT 1", (), []),
+        ("SELECT pg_notify('a', '1'), pg_notify($1,'2') AS two", ("b",), [("a", "1"), ("b", "2")]),
+        (
+            "SELECT pg_notify('a', ', pg_notify(''c'', ''3'')'), pg_catalog.pg_notify('b', '2')",
+            (),
+            [("a", ", pg_notify('c', '3')"), ("b", "2")],
+        ),
+        ("SELECT pg_notify('a', '1'), now()", (), []),
+        ("SELECT pg_notify($11, $12)", (*["no"] * 10, "a", "1"), [("a", "1")]),
+        ("SELECT " + ", ".join(["pg_notify('a', '1')"] * 100), (), [("a", "1")] * 100),
+        ("SELECT " + ", ".join(["pg_notify('a', '1')"] * 101), (), []),
     ],
 )
 def test_functions_that_notify(sql, params, told):

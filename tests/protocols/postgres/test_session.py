@@ -431,6 +431,16 @@ def test_a_function_that_notifies():
     assert Publish(channel("jobs"), heard) in outs
 
 
+def test_functions_that_notify_several():
+    both = Reply((Result((Column("a", 2278), Column("b", 2278)), (("", ""),), "SELECT 1"),))
+    outs = serve(session(), [wire.query("SELECT pg_notify('a', '1'), pg_notify('b', '2')")], lambda _: both)
+    told = [out for out in outs if isinstance(out, Publish)]
+    assert told == [
+        Publish(channel("a"), wire.message(b"A", wire.i32(7), b"a\0001\0")),
+        Publish(channel("b"), wire.message(b"A", wire.i32(7), b"b\0002\0")),
+    ]
+
+
 def test_statements_and_parameters_have_an_end():
     one, large = session(Options(max_message=1 << 27)), b"x" * (1 << 26)
     made = b"".join(
