@@ -45,29 +45,144 @@ ASKED = [
     "SHOW statement_timeout",
 ]
 
+TRANSACTIONS = """\
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+SHOW transaction_read_only
+SHOW default_transaction_read_only
+SHOW transaction_deferrable
+SHOW default_transaction_deferrable
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY, DEFERRABLE
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+SHOW transaction_read_only
+SHOW default_transaction_read_only
+SHOW default_transaction_deferrable
+BEGIN ISOLATION LEVEL REPEATABLE READ, READ WRITE
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+SHOW transaction_read_only
+SHOW transaction_deferrable
+COMMIT
+SHOW transaction_isolation
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE
+SHOW transaction_isolation
+SHOW transaction_read_only
+BEGIN
+SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+ROLLBACK
+SHOW default_transaction_isolation
+BEGIN
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY
+SHOW transaction_isolation
+SHOW transaction_read_only
+COMMIT AND CHAIN
+SHOW transaction_isolation
+SHOW transaction_read_only
+COMMIT
+SET TRANSACTION ISOLATION LEVEL SERIALIZABLE
+SHOW transaction_isolation
+SET TRANSACTION READ ONLY
+SHOW transaction_read_only
+SET default_transaction_isolation = 'REPEATABLE READ'
+SHOW default_transaction_isolation
+SHOW transaction_isolation
+SHOW TRANSACTION ISOLATION LEVEL
+SET default_transaction_isolation TO serializable
+SHOW default_transaction_isolation
+BEGIN
+SHOW transaction_isolation
+SET default_transaction_isolation TO DEFAULT
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+SAVEPOINT a
+SET TRANSACTION READ ONLY
+SHOW transaction_read_only
+ROLLBACK TO a
+SHOW transaction_read_only
+SET transaction_read_only = 1
+SHOW transaction_read_only
+ROLLBACK
+BEGIN
+SET LOCAL default_transaction_isolation = 'serializable'
+SHOW transaction_isolation
+SHOW default_transaction_isolation
+SET LOCAL TRANSACTION ISOLATION LEVEL SERIALIZABLE
+SHOW transaction_isolation
+COMMIT
+SHOW default_transaction_isolation
+BEGIN READ ONLY
+SHOW transaction_read_only
+BEGIN ISOLATION LEVEL SERIALIZABLE
+SHOW transaction_isolation
+ROLLBACK AND CHAIN
+SHOW transaction_read_only
+SHOW transaction_isolation
+ROLLBACK
+START TRANSACTION ISOLATION LEVEL READ UNCOMMITTED, READ ONLY, NOT DEFERRABLE
+SHOW transaction_isolation
+SHOW transaction_read_only
+END
+SET transaction_isolation = 'serializable'
+SHOW transaction_isolation
+SET default_transaction_read_only = 1
+SHOW default_transaction_read_only
+SHOW transaction_read_only
+RESET default_transaction_read_only
+SHOW transaction_read_only
+RESET ALL
+SHOW transaction_isolation
+BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY DEFERRABLE
+SHOW transaction_deferrable
+COMMIT
+SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY, ISOLATION LEVEL REPEATABLE READ, READ WRITE
+SHOW default_transaction_isolation
+SHOW default_transaction_read_only
+BEGIN
+RESET ALL
+SHOW transaction_isolation
+SELECT current_setting('default_transaction_isolation')
+COMMIT
+SELECT current_setting('transaction_isolation')""".splitlines()
+"""What a transaction says of itself: ORMs set it in one way and look in another."""
+
 
 @pytest.fixture
 def mock(svcmock: Svcmock, tmp_path: Path) -> Mock:
     return svcmock.up(project(tmp_path / "shop", SERVICE, USERS))
 
 
-def told(port: int) -> list[Any]:
-    """What is said to each, with the columns and their types; once as text, once in binary."""
-    found = []
+def told(port: int, statements: list[str], parameter: str) -> list[Any]:
+    """What is said to each, with the columns and their types; once as text, once in binary.
+
+    And what `parameter` is reported to be then.
+    """
+    found: list[Any] = []
     for binary in (False, True):
         dsn = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         with psycopg.connect(dsn, autocommit=True, connect_timeout=20) as db:
-            for asked in ASKED:
+            for asked in statements:
                 cursor = db.execute(asked, binary=binary)
                 columns = [(column.name, column.type_code) for column in cursor.description or ()]
                 found.append((asked, cursor.statusmessage, columns, cursor.fetchall() if columns else None))
-            found.append(db.info.parameter_status("TimeZone"))
+                found.append((db.info.parameter_status(parameter) or "").removeprefix("Etc/"))
     return found
 
 
 def test_it_is_answered_as_a_server_would(mock: Mock, postgres: Postgres) -> None:
-    assert told(mock.ports["db"]) == told(postgres.port)
+    for statements, parameter in ((ASKED, "TimeZone"), (TRANSACTIONS, "default_transaction_read_only")):
+        assert told(mock.ports["db"], statements, parameter) == told(postgres.port, statements, parameter)
     assert mock.status()["services"]["db"]["misses"] == 0
+
+
+def test_the_version_is_one_however_it_is_asked_for(mock: Mock, postgres: Postgres) -> None:
+    for port in (mock.ports["db"], postgres.port):
+        with psycopg.connect(f"postgresql://postgres@127.0.0.1:{port}/postgres", connect_timeout=20) as db:
+            number = db.info.server_version
+            assert db.execute("SHOW server_version_num").fetchall() == [(str(number),)]
+            assert db.execute("SELECT current_setting('server_version_num')::int").fetchall() == [(number,)]
 
 
 def engines(port: int, dialect: str) -> None:

@@ -32,6 +32,14 @@ _OTHER_SET = re.compile(
     r"(?:TRANSACTION|CHARACTERISTICS|NAMES|ROLE|AUTHORIZATION|SCHEMA|CONSTRAINTS|XML)\b",
     re.IGNORECASE,
 )
+_MODE = (
+    r"ISOLATION LEVEL (SERIALIZABLE|REPEATABLE READ|READ COMMITTED|READ UNCOMMITTED)"
+    r"|READ (ONLY|WRITE)|((?:NOT )?DEFERRABLE)"
+)
+_A_MODE = re.compile(_MODE, re.IGNORECASE)
+_MODES = rf"((?:{_MODE})(?:(?: ?, ?| )(?:{_MODE}))*)"
+_BEGIN = re.compile(rf"(?:BEGIN(?: WORK| TRANSACTION)?|START TRANSACTION) {_MODES}", re.IGNORECASE)
+_SET_MODES = re.compile(rf"SET (?:(SESSION CHARACTERISTICS AS )|LOCAL )?TRANSACTION {_MODES}", re.IGNORECASE)
 _RESET = re.compile(rf"RESET {_NAME}", re.IGNORECASE)
 _SHOW = re.compile(rf"SHOW {_NAME}", re.IGNORECASE)
 _LISTEN = re.compile(rf"(?:UN)?LISTEN {_NAME}", re.IGNORECASE)
@@ -48,7 +56,8 @@ _WHO = re.compile(
 )
 _LITERAL = r"'((?:[^'\\]|'')*)'"
 _CURRENT_SETTING = re.compile(
-    rf"SELECT (?:pg_catalog\.)?current_setting ?\( ?{_LITERAL} ?\)(?: AS (\w+))?", re.IGNORECASE
+    rf"SELECT (?:pg_catalog\.)?current_setting ?\( ?{_LITERAL} ?\)( ?:: ?int(?:4|eger)?)?(?: AS (\w+))?",
+    re.IGNORECASE,
 )
 _SET_CONFIG = re.compile(
     rf"SELECT (?:pg_catalog\.)?set_config ?\( ?{_LITERAL} ?, ?{_LITERAL} ?, ?(true|false) ?\)(?: AS (\w+))?",
@@ -64,7 +73,7 @@ _CHAIN = re.compile(r"\bAND CHAIN\b", re.IGNORECASE)
 class Command(Struct, frozen=True):
     """A statement about the session. `kind`: what it does; `tag`: what the server says when it is done.
 
-    `column`: what its answer is called, where it is a SELECT.
+    `column`: what its answer is called, where it is a SELECT. `modes`: settings of a transaction.
     """
 
     kind: str
@@ -73,6 +82,7 @@ class Command(Struct, frozen=True):
     value: str = ""
     local: bool = False
     column: str = ""
+    modes: tuple[tuple[str, str], ...] = ()
 
 
 def command(sql: str) -> Command | None:
@@ -157,9 +167,25 @@ def literal(value: str) -> str:
 
 
 def _begin(text: str, second: str) -> Command | None:
+    found = _BEGIN.fullmatch(text)
+    modes = _modes(found[1]) if found else ()
     if text[:5].upper() == "START":
-        return Command("begin", "START TRANSACTION") if second == "TRANSACTION" else None
-    return Command("begin", "BEGIN")
+        return Command("begin", "START TRANSACTION", modes=modes) if second == "TRANSACTION" else None
+    return Command("begin", "BEGIN", modes=modes)
+
+
+def _modes(text: str) -> tuple[tuple[str, str], ...]:
+    """Modes of a transaction as the settings that they are."""
+    return tuple([_mode(found) for found in _A_MODE.finditer(text)])
+
+
+def _mode(found: re.Match[str]) -> tuple[str, str]:
+    level, access, deferrable = found.groups()
+    if level:
+        return "transaction_isolation", level.lower()
+    if access:
+        return "transaction_read_only", "on" if access.upper() == "ONLY" else "off"
+    return "transaction_deferrable", "off" if " " in deferrable else "on"
 
 
 def _commit(text: str, second: str) -> Command | None:
@@ -191,6 +217,8 @@ def _set(text: str, second: str) -> Command | None:
         local = (zone[1] or "").upper() == "LOCAL"
         value = "default" if zone[2].upper() in {"LOCAL", "DEFAULT"} else literal(zone[2])
         return Command("set", "SET", "timezone", value, local)
+    if modes := _SET_MODES.fullmatch(text):
+        return Command("defaults" if modes[1] else "modes", "SET", modes=_modes(modes[2]))
     if _OTHER_SET.match(text):
         tag = "SET CONSTRAINTS" if second == "CONSTRAINTS" else "SET"
         return Command("other", tag)
@@ -262,7 +290,8 @@ def _select(text: str, _second: str) -> Command | None:
         return Command("who", "SELECT 1", function, column=_alias(found[3], function))
     if found := _CURRENT_SETTING.fullmatch(text):
         name = _unquoted(found[1]).lower()
-        return Command("setting", "SELECT 1", name, column=_alias(found[2], "current_setting"))
+        cast = "int4" if found[2] else ""
+        return Command("setting", "SELECT 1", name, cast, column=_alias(found[3], "current_setting"))
     if found := _SET_CONFIG.fullmatch(text):
         name, value, local = _unquoted(found[1]).lower(), _unquoted(found[2]), found[3].lower() == "true"
         return Command("set", "SELECT 1", name, value, local, _alias(found[4], "set_config"))

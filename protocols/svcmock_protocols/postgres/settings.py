@@ -28,8 +28,11 @@ _NUMBER: Final = re.compile(r"([0-9]{1,12}) *([A-Za-z]*)")
 
 UNREPORTED: Final[Mapping[str, str]] = {
     "transaction_isolation": "read committed",
-    "default_transaction_isolation": "read committed",
     "transaction_read_only": "off",
+    "transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
     "max_identifier_length": "63",
     "statement_timeout": "0",
     "lock_timeout": "0",
@@ -38,10 +41,23 @@ UNREPORTED: Final[Mapping[str, str]] = {
 }
 """What SHOW says of settings that are not reported, as a new server has them."""
 
+OF_TRANSACTION: Final = frozenset({"transaction_isolation", "transaction_read_only", "transaction_deferrable"})
+"""Settings that each transaction begins with anew, from those of the same names behind `default_`."""
+_VERSION: Final = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:\.([0-9]{1,4}))?")
+
 
 def spelled(name: str) -> str:
     """The name as the server spells it."""
     return _SPELLED.get(name, name)
+
+
+def version_number(version: str) -> str | None:
+    """`server_version_num` of a `server_version`; until 10 a version had three numbers."""
+    found = _VERSION.match(version)
+    if found is None:
+        return None
+    major, minor, patch = (int(part or 0) for part in found.groups())
+    return str(major * 10_000 + (minor if major >= 10 else minor * 100 + patch))
 
 
 def shown(name: str, value: str, before: str) -> str:
@@ -52,7 +68,7 @@ def shown(name: str, value: str, before: str) -> str:
         return _measured(value, _UNITS[name])
     if before in {"on", "off"} or UNREPORTED.get(name) in {"on", "off"}:
         return _TRUTH.get(value.lower(), value)
-    return value
+    return value.lower() if name.endswith("transaction_isolation") else value
 
 
 def _date_style(value: str, before: str) -> str:

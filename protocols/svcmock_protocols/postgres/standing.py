@@ -8,7 +8,7 @@ recorder leaves such a statement out if the server answered what the mock would.
                  └─ROLLBACK TO┘        in E anything else fails with 25P02
 
 What a transaction did to settings and channels counts when it ends (SET and LISTEN in the manual), and what it
-did since a savepoint is taken back with that.
+did since a savepoint is taken back with that. Its own settings (SET TRANSACTION) end with it.
 """
 
 from collections.abc import Hashable, Mapping
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from svcmock_protocols.postgres.commands import Command, command
 from svcmock_protocols.postgres.messages import Column, Reply, Result, Said, failed, said
-from svcmock_protocols.postgres.settings import UNREPORTED, shown, spelled
+from svcmock_protocols.postgres.settings import OF_TRANSACTION, UNREPORTED, shown, spelled, version_number
 
 MAX_SAVEPOINTS: Final = 10_000
 """Savepoints of a transaction that are told apart."""
@@ -51,6 +51,7 @@ class _Savepoint(Struct, frozen=True):
     settings: Mapping[str, str]
     local: Mapping[str, str | None]
     pending: int
+    modes: Mapping[str, str]
 
 
 class Standing:
@@ -67,6 +68,8 @@ class Standing:
         self._before: Mapping[str, str] | None = None
         self._local: Mapping[str, str | None] = {}
         """What SET LOCAL has hidden; None: there was nothing."""
+        self._modes: Mapping[str, str] = {}
+        """The settings that are this transaction's own."""
         self._pending: list[Effect] = []
 
     # --- what it says ---
@@ -110,7 +113,10 @@ class Standing:
             case "constant":
                 return _one(known.column, _INT4, known.value)
             case "setting":
-                return _one(known.column, _TEXT, self._setting(known.name))
+                value = self._setting(known.name)
+                if known.value:  # cast to a number
+                    return _one(known.column, _INT4, value if _is_int4(value) else None)
+                return _one(known.column, _TEXT, value)
             case "set":
                 return _one(known.column, _TEXT, self._made(known))
         return self._who(known)
@@ -131,7 +137,19 @@ class Standing:
 
     def _setting(self, name: str) -> str | None:
         name = spelled(name)
+        if name in OF_TRANSACTION:
+            return self._mode(name)
+        if name == "server_version_num":
+            return version_number(self._first.get("server_version", ""))
         return self._settings.get(name, UNREPORTED.get(name))
+
+    def _mode(self, name: str) -> str | None:
+        """A setting of the transaction, or of one that began now."""
+        if name == "transaction_read_only" and self._first.get("in_hot_standby") == "on":
+            return "on"
+        if self.status != "I" and name in self._modes:
+            return self._modes[name]
+        return self._setting(f"default_{name}")
 
     def _made(self, known: Command) -> str:
         """What a SET makes of a setting, as it is shown then."""
@@ -184,18 +202,17 @@ class Standing:
 
     def _follow(self, known: Command, tag: str) -> None:
         match known.kind:
-            case "begin" if self.status == "I":
-                self.status, self._before = "T", self._settings
+            case "begin":
+                self._begin(known)
+            case "modes" if self.status != "I":
+                self._modes = {**self._modes, **dict(known.modes)}
+            case "defaults":
+                for name, value in known.modes:
+                    self._set(Command("set", known.tag, f"default_{name}", value))
             case "commit" | "rollback":
                 self._end(kept=known.kind == "commit" and tag != "ROLLBACK", chain=bool(known.value))
-            case "savepoint":
-                if len(self._savepoints) < MAX_SAVEPOINTS:
-                    now = _Savepoint(known.name, self._settings, self._local, len(self._pending))
-                    self._savepoints.append(now)
-            case "release" if (number := self._savepoint(known.name)) is not None:
-                del self._savepoints[number:]
-            case "rollback to" if (number := self._savepoint(known.name)) is not None:
-                self._go_back(number)
+            case "savepoint" | "release" | "rollback to":
+                self._mark(known)
             case "set":
                 self._set(known)
             case "reset":
@@ -205,6 +222,12 @@ class Standing:
                 self._note("unlisten", "*", "")
             case "listen" | "unlisten" | "notify":
                 self._note(known.kind, known.name, known.value)
+
+    def _begin(self, known: Command) -> None:
+        if self.status == "I":
+            self._modes = {name: self._mode(name) or "" for name in OF_TRANSACTION}
+            self.status, self._before = "T", self._settings
+        self._modes = {**self._modes, **dict(known.modes)}
 
     def _end(self, *, kept: bool, chain: bool) -> None:
         if not kept:
@@ -218,6 +241,20 @@ class Standing:
         self._savepoints.clear()
         self._before = self._settings if chain and self.status != "I" else None
         self.status = "T" if self._before is not None else "I"
+        if self.status == "I":
+            self._modes = {}
+
+    def _mark(self, known: Command) -> None:
+        """A savepoint is made, forgotten or gone back to."""
+        number = self._savepoint(known.name)
+        if known.kind == "savepoint":
+            if len(self._savepoints) < MAX_SAVEPOINTS:
+                now = _Savepoint(known.name, self._settings, self._local, len(self._pending), self._modes)
+                self._savepoints.append(now)
+        elif number is not None and known.kind == "release":
+            del self._savepoints[number:]
+        elif number is not None:
+            self._go_back(number)
 
     def _savepoint(self, name: str) -> int | None:
         """The number of the last one with this name."""
@@ -227,7 +264,7 @@ class Standing:
     def _go_back(self, number: int) -> None:
         """To the savepoint with this number, which stays."""
         before = self._savepoints[number]
-        self._settings, self._local = before.settings, before.local
+        self._settings, self._local, self._modes = before.settings, before.local, before.modes
         del self._pending[before.pending :]
         del self._savepoints[number + 1 :]
         self.status = "T"
@@ -236,7 +273,10 @@ class Standing:
         name = spelled(known.name)
         if name == "client_encoding" or len(self._settings) >= MAX_SETTINGS:
             return  # UTF-8 is all that is spoken here
-        if known.local and self.status == "I":
+        if (known.local or name in OF_TRANSACTION) and self.status == "I":
+            return
+        if name in OF_TRANSACTION:
+            self._modes = {**self._modes, name: self._made(known)}
             return
         if known.local:
             self._local = {name: self._settings.get(name), **self._local}
@@ -265,6 +305,10 @@ class Standing:
 def _one(column: str, kind: int, value: str | None, tag: str = "SELECT 1") -> Reply | None:
     """One value; None where it is not known."""
     return Reply((Result((Column(column, kind),), ((value,),), tag),)) if value is not None else None
+
+
+def _is_int4(value: str | None) -> bool:
+    return value is not None and value.isdecimal() and value.isascii() and int(value) < 1 << 31
 
 
 def _done(tag: str, *notices: Said) -> Reply:

@@ -13,6 +13,8 @@ from svcmock_protocols.postgres.commands import (
     notified,
 )
 
+SERIALIZABLE = ("transaction_isolation", "serializable")
+
 
 @pytest.mark.parametrize(
     ("sql", "made"),
@@ -21,7 +23,17 @@ from svcmock_protocols.postgres.commands import (
         (" ; -- nothing", Command("empty", "")),
         ("begin", Command("begin", "BEGIN")),
         ("BEGIN;", Command("begin", "BEGIN")),
-        ("BEGIN ISOLATION LEVEL SERIALIZABLE", Command("begin", "BEGIN")),
+        ("BEGIN ISOLATION LEVEL SERIALIZABLE", Command("begin", "BEGIN", modes=(SERIALIZABLE,))),
+        ("BEGIN WORK READ WRITE", Command("begin", "BEGIN", modes=(("transaction_read_only", "off"),))),
+        ("BEGIN ISOLATION LEVEL NONSENSE", Command("begin", "BEGIN")),
+        (
+            "start  transaction read only , isolation level serializable not deferrable",
+            Command(
+                "begin",
+                "START TRANSACTION",
+                modes=(("transaction_read_only", "on"), SERIALIZABLE, ("transaction_deferrable", "off")),
+            ),
+        ),
         ("START TRANSACTION", Command("begin", "START TRANSACTION")),
         ("/* app */ COMMIT;", Command("commit", "COMMIT")),
         ("END", Command("commit", "COMMIT")),
@@ -38,9 +50,18 @@ from svcmock_protocols.postgres.commands import (
         ("set local x to 3", Command("set", "SET", "x", "3", local=True)),
         ("SET SESSION search_path TO a,b", Command("set", "SET", "search_path", "a, b")),
         ("SET TIME ZONE 'UTC'", Command("set", "SET", "timezone", "UTC")),
-        ("SET TRANSACTION READ ONLY", Command("other", "SET")),
+        ("SET TRANSACTION READ ONLY", Command("modes", "SET", modes=(("transaction_read_only", "on"),))),
+        (
+            "SET LOCAL TRANSACTION DEFERRABLE",
+            Command("modes", "SET", modes=(("transaction_deferrable", "on"),)),
+        ),
+        ("SET TRANSACTION SNAPSHOT '0003-1'", Command("other", "SET")),
         ("SET CONSTRAINTS ALL DEFERRED", Command("other", "SET CONSTRAINTS")),
-        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", Command("other", "SET")),
+        (
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            Command("defaults", "SET", modes=(SERIALIZABLE,)),
+        ),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION NONSENSE", Command("other", "SET")),
         ("RESET ALL", Command("reset", "RESET", "all")),
         ("SHOW TimeZone", Command("show", "SHOW", "timezone")),
         ("SHOW TRANSACTION ISOLATION LEVEL", Command("show", "SHOW", "transaction_isolation")),
@@ -67,6 +88,10 @@ from svcmock_protocols.postgres.commands import (
         (
             "SELECT current_setting('TimeZone')",
             Command("setting", "SELECT 1", "timezone", column="current_setting"),
+        ),
+        (
+            "SELECT current_setting('server_version_num')::int AS v",
+            Command("setting", "SELECT 1", "server_version_num", "int4", column="v"),
         ),
         (
             "SELECT set_config('TimeZone', 'it''s', true)",

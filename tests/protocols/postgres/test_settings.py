@@ -2,7 +2,7 @@
 
 import pytest
 
-from svcmock_protocols.postgres.settings import shown, spelled
+from svcmock_protocols.postgres.settings import shown, spelled, version_number
 
 
 def test_names():
@@ -25,6 +25,7 @@ def test_names():
         ("work_mem", "5MB", "", "5MB"),
         ("is_superuser", "TRUE", "off", "on"),
         ("transaction_read_only", "1", "", "on"),
+        ("default_transaction_isolation", "REPEATABLE READ", "", "repeatable read"),
         ("my.flag", "true", "", "true"),
         ("DateStyle", "german", "ISO, MDY", "German, MDY"),
         ("DateStyle", "dmy", "", "ISO, DMY"),
@@ -33,3 +34,19 @@ def test_names():
 )
 def test_values(name, value, before, told):
     assert shown(name, value, before) == told
+
+
+@pytest.mark.parametrize(
+    ("version", "number"),
+    [
+        ("15.18 (Debian 15.18-1)", "150018"),
+        ("18.0", "180000"),
+        ("18beta2", "180000"),
+        ("10.23", "100023"),
+        ("9.6.24", "90624"),
+        ("mine", None),
+        ("", None),
+    ],
+)
+def test_numbers_of_versions(version, number):
+    assert version_number(version) == number

@@ -112,6 +112,55 @@ def test_settings_are_shown_and_reported():
     assert standing.reports() == [("DateStyle", "German, MDY")]
 
 
+@pytest.mark.parametrize(
+    ("done", "level", "default", "read_only"),
+    [
+        (("BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY",), "serializable", "read committed", "on"),
+        (("BEGIN READ ONLY", "COMMIT"), "read committed", "read committed", "off"),
+        (("BEGIN", "SET TRANSACTION READ ONLY", "ROLLBACK"), "read committed", "read committed", "off"),
+        (("SET TRANSACTION READ ONLY",), "read committed", "read committed", "off"),
+        (("SET transaction_read_only = on",), "read committed", "read committed", "off"),
+        (("BEGIN", "SET transaction_read_only = 1"), "read committed", "read committed", "on"),
+        (
+            ("BEGIN", "SAVEPOINT a", "SET TRANSACTION READ ONLY", "ROLLBACK TO a"),
+            "read committed",
+            "read committed",
+            "off",
+        ),
+        (("BEGIN READ ONLY", "COMMIT AND CHAIN"), "read committed", "read committed", "on"),
+        (("BEGIN READ ONLY", "COMMIT AND CHAIN", "COMMIT"), "read committed", "read committed", "off"),
+        (
+            ("BEGIN", "SET default_transaction_isolation = 'SERIALIZABLE'"),
+            "read committed",
+            "serializable",
+            "off",
+        ),
+        (
+            ("SET default_transaction_isolation = 'SERIALIZABLE'", "BEGIN"),
+            "serializable",
+            "serializable",
+            "off",
+        ),
+        (
+            ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "RESET ALL", "BEGIN"),
+            "read committed",
+            "read committed",
+            "off",
+        ),
+    ],
+)
+def test_a_transaction_has_settings_of_its_own(done, level, default, read_only):
+    standing = stand(*done)
+    names = ("transaction_isolation", "default_transaction_isolation", "transaction_read_only")
+    said = [standing.answer(f"SHOW {name}").results[0].rows[0][0] for name in names]
+    assert said == [level, default, read_only]
+
+
+def test_nothing_is_written_to_a_server_that_follows_another():
+    standing = Standing({"in_hot_standby": "on"})
+    assert standing.answer("SHOW transaction_read_only").results[0].rows == (("on",),)
+
+
 def test_what_is_not_known_is_not_shown():
     assert stand().answer("SHOW wal_level") is None
     assert stand("SET my.x = 'y'").answer("SHOW my.x").results[0].rows == (("y",),)
@@ -179,6 +228,10 @@ def test_decides():
         ("SELECT current_schema()", (), "public"),
         ("SELECT current_schema()", ("SET search_path TO shop",), None),
         ("SELECT current_setting('nothing')", (), None),
+        ("SELECT current_setting('server_version_num')", (), None),
+        ("SELECT current_setting('my.n')::int", ("SET my.n = 7",), "7"),
+        ("SELECT current_setting('my.n')::int", ("SET my.n = 99999999999",), None),
+        ("SELECT current_setting('my.n')::int", ("SET my.n = 'x'",), None),
         ("SELECT current_setting('my.own')", ("SET my.own = 'x'",), "x"),
         ("SELECT set_config('work_mem', '2048', false)", (), "2MB"),
         ("SELECT set_config('my.own', 'default', false)", (), "default"),
@@ -197,3 +250,4 @@ def test_whose_server_it_is():
     asked = ("version()", "user", "current_catalog", "pg_is_in_recovery()")
     said = [standing.answer(f"SELECT {function}").results[0].rows[0][0] for function in asked]
     assert said == ["PostgreSQL 17.0 (svcmock)", "ann", "shop", "t"]
+    assert standing.answer("SHOW server_version_num").results[0].rows == (("170000",),)
