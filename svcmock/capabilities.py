@@ -111,6 +111,17 @@ class Conversing(Protocol):
         """What answers the part of this request with this number."""
 
 
+@runtime_checkable
+class Foretelling(Protocol):
+    """A plugin that has this member, too: routes whose answers are not made yet say something before."""
+
+    def ahead(self, request: Doc, match: Doc, respond: Doc) -> tuple[Doc, Doc] | None:
+        """`request` and `respond` of the exact route that goes with one which has a template, or `match`.
+
+        The documents are those of a route file, None where it has none, and may be wrong. None: nothing.
+        """
+
+
 # --- sessions that know of each other -----------------------------------------------------------------
 
 

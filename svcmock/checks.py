@@ -10,7 +10,7 @@ from pathlib import Path
 
 from svcmock.compile import route_of
 from svcmock.engine import Responder
-from svcmock.matching.answers import Answer
+from svcmock.matching.answers import STANDING, Answer
 from svcmock.matching.predicates import evaluate
 from svcmock.model import Problem, RouteDoc
 from svcmock.protocol import SvcmockError
@@ -41,7 +41,9 @@ def _shared(responder: Responder) -> Iterator[Problem]:
     """Hand-written routes that take turns without saying so: most often a slip."""
     for group in responder.index.groups():
         first = group.answers[0]
-        if first.part > 0:  # as when statements with other parameters are described: their routes differ
+        if (
+            first.part not in STANDING
+        ):  # as when statements with other parameters are described: their routes differ
             continue
         for answer in group.answers[1:]:
             doc = _doc(answer)

@@ -13,10 +13,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from svcmock.capabilities import Conversing
+from svcmock.capabilities import Conversing, Foretelling
 from svcmock.config import Located, route_docs, unknown_noise
 from svcmock.convert import convert_all
-from svcmock.matching.answers import Answer
+from svcmock.matching.answers import STANDING, Answer
 from svcmock.matching.predicates import compile_match
 from svcmock.model import Policy, Problem, RouteDoc
 from svcmock.protocol import Blob, Context, Doc, Files, Invalid, Plugin, Reply, Request
@@ -50,6 +50,10 @@ def route_of(data: bytes) -> RouteDoc:
     return msgspec.msgpack.decode(data, type=RouteDoc)
 
 
+AHEAD = -2
+"""The `part` of what a route says before it answers: an exact route of its own, at the same place."""
+
+
 class Compiled(Struct, frozen=True, array_like=True, gc=False):
     """One route. An exact one has a `key`; one with predicates has `match`, its demand as MessagePack.
 
@@ -70,7 +74,7 @@ class Compiled(Struct, frozen=True, array_like=True, gc=False):
     @property
     def first(self) -> bool:
         """Whether it stands for its route, of which others may be the other parts."""
-        return self.part <= 0
+        return self.part in STANDING
 
     def answer(self, file: str, order: int) -> Answer:
         """It as the index has it: a route of `file`, and its place among those of the service."""
@@ -131,6 +135,7 @@ class _Compiler:
         self._plugin = plugin
         self._folder = folder
         self._conversing = plugin if isinstance(plugin, Conversing) else None
+        self._foretelling = plugin if isinstance(plugin, Foretelling) else None
         self._context_for = context_for
         self._files = files
         self._problems = problems
@@ -152,8 +157,26 @@ class _Compiler:
             self._wrong(located, (), "a route needs `request`, or `match` with predicates")
         elif request is not None:
             entries = self._exact(located, request, reply)
-        failed = any(problem.severity == "error" for problem in self._problems[before:])
-        return () if failed else entries
+        if any(problem.severity == "error" for problem in self._problems[before:]):
+            return ()
+        made = route.template or route.match is not None
+        return [*entries, *self._ahead(located)] if made and self._foretelling is not None else entries
+
+    def _ahead(self, located: Located) -> Sequence[Compiled]:
+        """What a route says before it answers, if it says anything that is right."""
+        route, plugin, context = located.route, self._plugin, self._context_for(())
+        assert self._foretelling is not None
+        found = self._foretelling.ahead(route.request, route.match, route.respond)
+        if found is None:
+            return ()
+        asked, told = found
+        try:
+            request = plugin.request(msgspec.convert(asked, plugin.RequestDoc), self._files, context)
+            plugin.reply(msgspec.convert(told, plugin.ReplyDoc), self._files, context, request)
+        except (Invalid, msgspec.ValidationError):
+            return ()
+        own = RouteDoc(told, request=asked, name=route.name)
+        return (self._entry(Located(own, located.line, located.where), packed(own), request, AHEAD),)
 
     def _exact(self, located: Located, request: Request, reply: Reply | None) -> Sequence[Compiled]:
         context = self._context_for(located.route.ignore)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from svcmock.compile import CompiledFile, compile_file, packed, route_of, unpacked
+from svcmock.compile import AHEAD, CompiledFile, compile_file, packed, route_of, unpacked
 from svcmock.model import RouteDoc
 from svcmock.protocol import Blob, Invalid
 from svcmock_protocols.http import plugin
+from svcmock_protocols.postgres import plugin as postgres
 from tests.routes import CONTEXT
 
 
@@ -121,3 +122,23 @@ def test_routes_that_answer_the_same_are_told_by_what_clients_would_see() -> Non
     }
     assert len(others | {said(plain)}) == 5
     assert said(f"template: true\n{plain}") == b""
+
+
+def test_what_a_route_says_before_it_answers_is_a_route_of_its_own() -> None:
+    """Only where that is right: it must not make a problem of what clients may never ask."""
+
+    def entries(text: str) -> list[tuple[int, int, bytes]]:
+        found, problems = compile_file(text.encode(), "r.yaml", postgres, lambda _: CONTEXT, OneFile())
+        assert problems == []
+        return [(entry.line, entry.part, entry.key) for entry in found.entries]
+
+    made = "template: true\nrespond: {columns: [{name: a, type: int4}], rows: [['{{ request.sql }}']]}\n"
+    (whole, ahead) = entries(f"request: {{sql: SELECT a}}\n{made}")
+    assert whole == (1, -1, b"SELECT a\0query\0\0")
+    assert ahead == (1, AHEAD, b"SELECT a\0describe\0\0")
+    assert [part for _, part, _ in entries(f"match: {{sql: SELECT a}}\n{made}")] == [-1, AHEAD]
+    assert len(entries("match: {sql: SELECT a}\nrespond: {rows: []}\ntemplate: true\n")) == 1
+    templated = made.replace("int4", "'{{ request.sql }}'")
+    assert len(entries(f"match: {{sql: SELECT a}}\n{templated}")) == 1
+    wrong = "match: {sql: SELECT a}\ntemplate: true\nrespond: {columns: [{name: a, type: unheard_of}]}\n"
+    assert len(entries(wrong)) == 1

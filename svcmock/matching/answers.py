@@ -6,10 +6,13 @@ and other conditions are `Shapes`, told apart by the values of these.
 
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from svcmock.matching.predicates import Matcher
 from svcmock.model import Policy
+
+STANDING: Final = frozenset({-1, 0})
+"""The `part` of what stands for its whole route: all of it, or the first of several parts."""
 
 
 class Answer:
@@ -36,7 +39,7 @@ class Answer:
         self.order = 0
         """Its place among the routes of the service."""
         self.part = -1
-        """Which part of a conversation it answers; -1: the route is none."""
+        """Which part of a conversation it answers; -1: the route is none; below that: see `svcmock.compile`."""
         self.matcher: Matcher | None = None
         self.policy: Policy | None = None
         """Its own, where it says one."""

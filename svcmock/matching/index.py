@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import islice
 from typing import Any, TypeAlias
 
-from svcmock.matching.answers import Answer, Found, Group, Shapes, Slot
+from svcmock.matching.answers import STANDING, Answer, Found, Group, Shapes, Slot
 from svcmock.matching.operators import as_text
 from svcmock.matching.predicates import DATA, MULTIVALUED, Matcher, evaluate, looked_at, lookup
 from svcmock.matching.recall import Recall, Routes
@@ -171,7 +171,7 @@ class Builder:
 
     def add_exact(self, key: bytes, answer: Answer, own: Context | None = None) -> None:
         """A route decided by its exact key; `own` is its context when it declares noise of its own."""
-        self.index.size += answer.part <= 0
+        self.index.size += answer.part in STANDING
         answer.names = self._names.setdefault(answer.names, answer.names)
         table = self._plain
         if own is not None:

@@ -362,9 +362,6 @@ def test_an_id_that_the_application_makes_anew(svcmock: Svcmock, recorded: Path,
 
 
 INVENTED = """
-request: {describe: "INSERT INTO orders (id, item) VALUES ($1::uuid, $2) RETURNING id, item"}
-respond: {types: [uuid, text], columns: [{name: id, type: uuid}, {name: item, type: text}]}
----
 match: {sql: "INSERT INTO orders (id, item) VALUES ($1::uuid, $2) RETURNING id, item", params: {contains: tea}}
 template: true
 respond:

@@ -145,6 +145,9 @@ class PostgresPlugin:
     def part(self, request: messages.Request, reply: messages.Reply, number: int) -> messages.Reply:
         return conversations.part(request, reply, number)
 
+    def ahead(self, request: Doc, match: Doc, respond: Doc) -> tuple[Doc, Doc] | None:
+        return conversations.ahead(request, match, respond)
+
     def sources(self, options: Any) -> Sequence[str]:  # noqa: ARG002  they are beside the recordings
         return ()
 

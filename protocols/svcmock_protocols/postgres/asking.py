@@ -144,9 +144,15 @@ class Asking:
         return self.learn(named, known, refused)
 
     def _learn(self, statement: Statement, then: Callable[[], Outs], refused: Callable[[Said], Outs]) -> Outs:
+        def answered(reply: Reply) -> Outs:
+            statement.answer = reply
+            return then()
+
         def told(reply: Reply | None) -> Outs:
             statement.asked = True
             statement.told = introspection.described(statement.sql) if reply is None else reply
+            if statement.told is None and statement.decided and self._standing.status != "E":
+                return self.resolve(Request(statement.sql), answered)
             return then() if reply is None or reply.failure is None else refused(reply.failure)
 
         def described(reply: Reply | None) -> Outs:

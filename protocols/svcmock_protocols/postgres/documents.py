@@ -47,6 +47,7 @@ _LETTERS: Final = {
 _MEMBERS: Final = {letter: member for member, letter in _LETTERS.items()}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?(ms|s)")
+_BOOL, _INT8 = 16, 20
 _COUNTED: Final = {"UPDATE", "DELETE", "MERGE", "COPY"}
 
 
@@ -105,7 +106,8 @@ def request(doc: RequestDoc, files: Files) -> Request:
     copy = None if doc.copy is None else payload.from_doc(doc.copy, files, "copy")
     if isinstance(copy, Blob) and not copy.sha256:  # its name, `bodies/<sha256>`, says it
         copy = replace(copy, sha256=copy.path.rpartition("/")[2])
-    return Request(_sql(doc.sql, "sql"), params, _oids(doc.types, "types"), copy)
+    types = _oids(doc.types, "types") or implied(doc.params)
+    return Request(_sql(doc.sql, "sql"), params, types, copy)
 
 
 def _notified(doc: RequestDoc, files: Files) -> Request:
@@ -380,6 +382,12 @@ def _number(doc: Any, bits: int, at: tuple[str | int, ...]) -> int:
     if not isinstance(doc, int) or isinstance(doc, bool) or not -(1 << bits - 1) <= doc < 1 << bits - 1:
         raise Invalid(at, f"expected a number of {bits} bits")
     return doc
+
+
+def implied(params: Sequence[Any]) -> tuple[int, ...]:
+    """The types of parameters by how they are written: whole numbers, true and false. Text may be anything."""
+    oids = tuple([_BOOL if isinstance(one, bool) else _INT8 if isinstance(one, int) else 0 for one in params])
+    return oids if any(oids) else ()
 
 
 def _oids(listed: Sequence[Any], at: str) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from svcmock.protocol import Outs, ProtocolError
 from svcmock_protocols.postgres import codec
 from svcmock_protocols.postgres.cells import data_rows, read
 from svcmock_protocols.postgres.messages import Column, Raw, Reply, Request, Result, Said, failed, said
-from svcmock_protocols.postgres.sql import casts, parameters, statements
+from svcmock_protocols.postgres.sql import casts, gives_rows, parameters, statements
 from svcmock_protocols.postgres.types import BUILT_IN, Types, catalog
 
 MAX_NAMED: Final = 10_000
@@ -33,16 +33,30 @@ _COUNT = re.compile(r"(SELECT|FETCH|MOVE) [0-9]+\Z")
 
 
 class Statement(Struct):
-    """A prepared statement. `types`: those that its client gave. `told`: what is known of it, once `asked`."""
+    """A prepared statement. `types`: those that its client gave. `told`: what is known of it, once `asked`.
+
+    `answer`: its reply, where nothing else told what its columns are. It is for the next run.
+    """
 
     sql: str
     types: tuple[int, ...]
     asked: bool = False
     told: Reply | None = None
+    answer: Reply | None = None
 
     def token(self, name: str) -> Hashable:
         """Equal for statements with this name that are answered alike."""
-        return name, self.sql, self.types, self.asked, self.told
+        return name, self.sql, self.types, self.asked, self.told, self.answer
+
+    @property
+    def decided(self) -> bool:
+        """Whether its result depends on nothing that is still to come."""
+        return not self.types and parameters(self.sql) == 0 and gives_rows(self.sql)
+
+    def taken(self) -> Reply | None:
+        """The answer that is there already, once."""
+        answer, self.answer = self.answer, None
+        return answer
 
     def types_for(self, count: int) -> tuple[int, ...]:
         """The types of so many parameters, as their client wrote them; 0 where nobody knows."""
@@ -69,8 +83,12 @@ class Statement(Struct):
     def request(self, bound: codec.Bind, known: Types = BUILT_IN) -> Request:
         """That it is run with these values."""
         binary = [codec.form_of(bound.formats, number) for number in range(len(bound.values))]
-        told = zip(self.types_for(len(binary)), binary, strict=True)
-        types = tuple([oid or (TEXT if form else 0) for oid, form in told])
+        types = self.types_for(len(binary))
+        if 0 in types and True in binary:
+            # of the type that its client was told, perhaps of a statement like this before
+            believed = (*self.described(), *[TEXT] * len(binary))
+            told = zip(types, binary, believed, strict=False)
+            types = tuple([oid or (other if form else 0) for oid, form, other in told])
         params = [
             read(value, oid, binary=form, exact=False, known=known)
             for value, oid, form in zip(bound.values, types, binary, strict=True)
@@ -99,7 +117,7 @@ class Statement(Struct):
 
     def columns(self, own: Reply | None) -> tuple[Column, ...] | None:
         """Those of its result; `own`: what the session itself would answer."""
-        told = self.told if own is None else own
+        told = own or self.told or self.answer
         return told.results[0].columns if told is not None and told.results else None
 
 

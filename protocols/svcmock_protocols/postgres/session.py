@@ -252,7 +252,10 @@ class PostgresSession:
     def _open(self, statement: Statement, bound: codec.Bind) -> Outs:
         request = statement.request(bound, self._types)
         given = statement.as_given(request)
-        self._portals[bound.portal] = Portal(request, bound.wanted, None, given, self._types)
+        portal = self._portals[bound.portal] = Portal(request, bound.wanted, None, given, self._types)
+        answer = statement.taken()
+        if answer is not None:
+            portal.answered(answer)
         return (Send(codec.frame(b"2")),)
 
     def _describe(self, body: bytes) -> Outs:

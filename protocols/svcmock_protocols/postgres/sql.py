@@ -212,6 +212,15 @@ _CAST = re.compile(
     re.IGNORECASE,
 )
 _OWN_PARAMETERS = frozenset(["CREATE", "ALTER", "PREPARE"])
+_QUERIES = frozenset(["SELECT", "WITH", "VALUES", "TABLE", "SHOW", "EXPLAIN"])
+_RETURNING = re.compile(r"\bRETURNING\b", re.IGNORECASE)
+
+
+@_remembered
+def gives_rows(sql: str) -> bool:
+    """Whether a statement has a result with columns, as far as its words say."""
+    words = first_words(sql, 1)
+    return (bool(words) and words[0] in _QUERIES) or _RETURNING.search(normalise(sql)) is not None
 
 
 @_remembered

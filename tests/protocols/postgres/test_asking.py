@@ -81,6 +81,20 @@ def test_what_is_known_of_a_statement():
     assert learned(Statement("BEGIN", ())) == ["known"]
 
 
+def test_a_statement_without_parameters_is_answered_to_be_described():
+    """Once: the run that follows has that answer."""
+    statement = Statement("SELECT a", ())
+    assert learned(statement, None, None, None, None, ANN) == ["known"]
+    assert (statement.told, statement.columns(None)) == (None, ANN.results[0].columns)
+    assert (statement.taken(), statement.taken()) == (ANN, None)
+    for other in (Statement("SELECT $1", ()), Statement("SELECT a", (23,)), Statement("DELETE FROM t", ())):
+        assert learned(other, None, None) == ["known"]
+        assert other.taken() is None
+    refused = Statement("SELECT a", ())
+    assert learned(refused, None, None, None, None, MISS) == ["known"], "it fails when it is run"
+    assert refused.taken() is MISS
+
+
 def test_an_answer_that_is_not_owed():
     asking = Asking(Standing({}), Cursors())
     assert asking.reply(ANN) == ()

@@ -43,7 +43,10 @@ def back(request: Request, reply: Reply) -> tuple[Request, Reply]:
 
 def test_what_a_person_writes():
     request = read_request(sql="SELECT name FROM users WHERE id = $1", params=["42", None, True, 7])
-    assert request == Request("SELECT name FROM users WHERE id = $1", ("42", None, "t", "7"))
+    types = (0, 0, 16, 20)
+    assert request == Request("SELECT name FROM users WHERE id = $1", ("42", None, "t", "7"), types)
+    assert read_request(sql="SELECT $1", params=["42", None]).types == (), "text may be of any type"
+    assert read_request(sql="SELECT $1", params=[42], types=["numeric"]).types == (1700,)
     reply = read_reply(
         request, columns=["name", {"name": "age", "type": "int4"}], rows=[["Ann", 31], [None, "7"]]
     )
