@@ -14,20 +14,20 @@ from svcmock.protocol import Context, Doc
 from svcmock_protocols.postgres.cells import read
 from svcmock_protocols.postgres.cursors import nameless
 from svcmock_protocols.postgres.facts import types_of
-from svcmock_protocols.postgres.messages import Raw, Request, Value
+from svcmock_protocols.postgres.messages import Descriptor, Raw, Request, Value
 from svcmock_protocols.postgres.portals import TEXT
 from svcmock_protocols.postgres.sql import first_words, normalise
 from svcmock_protocols.postgres.types import BUILT_IN, Types
 
-NAMES: Final = ("sql", "params", "command", "copy", "describe", "follows", "listen")
+NAMES: Final = ("sql", "params", "command", "copy", "describe", "follows", "listen", "call", "descriptor")
 """Every field that a request may have."""
 COPY_SHOWN: Final = 1 << 20
 """Bytes of copied data that predicates can look at."""
 
 
 def address(request: Request) -> bytes:
-    """The statement, normalised, or the channel. Neither holds a NUL byte."""
-    named = request.sql if request.op == "listen" else nameless(normalise(request.sql))
+    """The statement, normalised, or the channel, or the function. None holds a NUL byte."""
+    named = request.sql if request.op in ("listen", "call") else nameless(normalise(request.sql))
     return named.replace("\0", "").encode("utf-8", "replace")
 
 
@@ -36,8 +36,10 @@ def key(request: Request, context: Context) -> bytes:
     where, asked = address(request), request.op.encode()
     if request.op in ("follows", "listen"):
         asked = b"%b %d" % (asked, request.number)
-    if request.op not in ("query", "follows"):
+    if request.op not in ("query", "follows", "call"):
         return b"%b\0%b\0\0" % (where, asked)
+    if request.descriptor is not None:
+        asked += b" %b" % msgspec.json.encode(_descriptor(request.descriptor, context))
     params = _params(request, context)
     said = msgspec.json.encode(params) if params else b""
     return b"%b\0%b\0%b\0%b" % (where, asked, said, _digest(request).encode())
@@ -57,6 +59,12 @@ def _params(request: Request, context: Context) -> list[Doc]:
         covers = context.ignore.covers
         return ["" if covers("params", str(number)) else value for number, value in enumerate(values)]
     return values
+
+
+def _descriptor(descriptor: Descriptor, context: Context) -> dict[str, Doc]:
+    """What decides of it; empty where that is noise."""
+    of = msgspec.structs.asdict(descriptor)
+    return {name: "" if context.ignore.covers("descriptor", name) else value for name, value in of.items()}
 
 
 def _values(request: Request, known: Types) -> list[Doc]:
@@ -109,6 +117,8 @@ class Fields(Mapping[str, Doc]):
         return list(_values(self._request, self._types))
 
     def _command(self) -> Doc:
+        if self._request.op == "call":
+            raise KeyError("command")
         return (first_words(self._request.sql, 1) or ("",))[0]
 
     def _describe(self) -> Doc:
@@ -126,6 +136,16 @@ class Fields(Mapping[str, Doc]):
             raise KeyError("listen")
         return self._request.sql
 
+    def _call(self) -> Doc:
+        if self._request.op != "call":
+            raise KeyError("call")
+        return self._request.sql
+
+    def _descriptor(self) -> Doc:
+        if self._request.descriptor is None:
+            raise KeyError("descriptor")
+        return msgspec.structs.asdict(self._request.descriptor)
+
     def _copy(self) -> Doc:
         copy = self._request.copy
         if not isinstance(copy, bytes) or len(copy) > COPY_SHOWN:
@@ -141,9 +161,11 @@ def fields(request: Request, context: Context) -> Mapping[str, Doc]:
 def decisive(request: Request, context: Context) -> Mapping[str, Doc]:
     """The fields that the key is made of, without noise."""
     found = Fields(request)
-    if request.op != "query":
+    if request.op not in ("query", "call"):
         return {request.op: address(request).decode()}
-    made: dict[str, Doc] = {"sql": nameless(normalise(request.sql))}
+    made: dict[str, Doc] = {"call" if request.op == "call" else "sql": address(request).decode()}
+    if request.descriptor is not None:
+        made["descriptor"] = _descriptor(request.descriptor, context)
     if request.params:
         made["params"] = _params(request, context)
     if request.copy is not None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from svcmock import payload
 from svcmock.protocol import Blob, Doc, Documents, Files, Invalid
-from svcmock_protocols.postgres import types
+from svcmock_protocols.postgres import calls, types
 from svcmock_protocols.postgres.messages import (
     Column,
     Notification,
@@ -59,6 +59,8 @@ class RequestDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     types: list[Any] = []
     copy: Any = None
     describe: str | None = None
+    call: Any = None
+    descriptor: dict[str, Any] | None = None
     follows: dict[str, Any] | None = None
     listen: str | None = None
     number: int = 0
@@ -81,6 +83,7 @@ class ReplyDoc(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     error: dict[str, Any] | None = None
     notifies: list[dict[str, Any]] = []
     after: str | float = 0
+    result: Any = None
 
 
 # --- requests -----------------------------------------------------------------------------------------
@@ -98,11 +101,14 @@ def request(doc: RequestDoc, files: Files) -> Request:
                 ("describe",), "a description is of a statement without parameters: leave out the rest"
             )
         return Request(_sql(doc.describe, "describe"), op="describe")
-    if doc.sql is None:
-        raise Invalid((), "a request needs `sql`, or `describe`")
     if len(doc.params) > MAX_PARAMS:
         raise Invalid(("params",), f"more than {MAX_PARAMS} parameters")
     params = tuple([_value(value, files, "params", number) for number, value in enumerate(doc.params)])
+    if doc.call is not None or doc.descriptor is not None:
+        alone = doc == RequestDoc(call=doc.call, descriptor=doc.descriptor, params=doc.params)
+        return calls.request(doc.call, doc.descriptor, params, alone=alone)
+    if doc.sql is None:
+        raise Invalid((), "a request needs `sql`, or `describe`, or `call`")
     copy = None if doc.copy is None else payload.from_doc(doc.copy, files, "copy")
     if isinstance(copy, Blob) and not copy.sha256:  # its name, `bodies/<sha256>`, says it
         copy = replace(copy, sha256=copy.path.rpartition("/")[2])
@@ -151,6 +157,8 @@ def _request_doc(request: Request, files: dict[str, Any]) -> Doc:
         statement = replace(request, op="query", number=0)
         told = request.sql if request.op == "listen" else _request_doc(statement, files)
         return {request.op: told, **({"number": request.number} if request.number else {})}
+    if request.op == "call":
+        return calls.document(request, [_value_doc(value, files) for value in request.params])
     doc: dict[str, Doc] = {"sql": request.sql}
     if request.params:
         doc["params"] = [_value_doc(value, files) for value in request.params]
@@ -178,6 +186,10 @@ def reply(doc: ReplyDoc, files: Files, asked: Request | None) -> Reply:
         results = () if doc.columns is None else (Result(_columns(doc.columns, ("columns",))),)
     elif asked is not None and asked.op in ("follows", "listen"):
         results = ()
+    elif doc.result is not None or (asked is not None and asked.op == "call"):
+        if asked is not None and asked.op != "call":
+            raise Invalid(("result",), "a statement gives `columns` and `rows`; only a call has a `result`")
+        results = () if doc.error is not None else calls.replied(_value(doc.result, files, "result")).results
     else:
         results = _only(doc, sql, files)
     if doc.status not in ("", "I", "T", "E"):
@@ -296,6 +308,8 @@ def _reply_doc(reply: Reply, asked: Request, files: dict[str, Any]) -> Doc:
         doc["types"] = [_type_doc(oid) for oid in reply.types]
         if reply.results:
             doc["columns"] = [_column_doc(one) for one in reply.results[0].columns or ()]
+    elif asked.op == "call":
+        doc |= {"result": _value_doc(calls.value_of(reply), files)} if reply.results else {}
     elif len(reply.results) == 1:
         doc |= _result_doc(reply.results[0], asked.sql, files)
     elif reply.results:

@@ -12,10 +12,11 @@ from msgspec import Meta, Struct
 from svcmock.protocol import Payload
 from svcmock_protocols.postgres.types.declared import MAX_DECLARED, Declared
 
-Op: TypeAlias = Literal["query", "describe", "columns", "follows", "listen"]
+Op: TypeAlias = Literal["query", "describe", "columns", "follows", "listen", "call"]
 """Run a statement; tell of one with this text what it takes and gives; tell its columns, by some run of it.
 
 Or: whom the server notified when it had run this statement; what it notified a channel of, whoever caused it.
+Or: call the function that `sql` names, or whose oid it is.
 """
 
 
@@ -30,11 +31,19 @@ Value: TypeAlias = str | Raw | None
 """A value in PostgreSQL's text form; None is NULL."""
 
 
+class Descriptor(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a descriptor of a large object stands for: which it is, how it was opened, the position in it."""
+
+    object: Annotated[int, Meta(ge=0, lt=1 << 32)]
+    mode: Annotated[int, Meta(ge=0, lt=1 << 31)]
+    at: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)] = 0
+
+
 class Request(Struct, frozen=True):
     """`types` are the parameters' oids as far as known; they say how values are compared, and decide nothing.
 
     `copy` is what a client sends for COPY ... FROM STDIN. `number`: of the notification; with `listen`, `sql`
-    is the name of the channel.
+    is the name of the channel. `descriptor`: what the first argument of a call stood for, which is left out.
     """
 
     sql: str = ""
@@ -43,6 +52,7 @@ class Request(Struct, frozen=True):
     copy: Payload | None = None
     op: Op = "query"
     number: int = 0
+    descriptor: Descriptor | None = None
 
 
 class Column(Struct, frozen=True):

@@ -239,10 +239,10 @@ class Exchanges:
             run.id = self._number(out)
         self.open.pop(run.id, None)
         request = redact_request(prepared.meant(run.request(), self._prepared), self._context.token)
-        if request.types:
+        if request.types and request.op == "query":
             request = replace(request, types=self._state.types(normalise(request.sql), request.types))
         out.append(Exchange(run.id, request, reply, Timing(run.at, max(run.took, 0.0))))
-        if reply.failure is None and command(request.sql) is None:
+        if reply.failure is None and request.op == "query" and command(request.sql) is None:
             self._may_cause(request, reply)
 
     def _may_cause(self, request: Request, reply: Reply) -> None:

@@ -16,12 +16,13 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from svcmock.protocol import Ask, Close, Out, Outs, ProtocolError, Publish, Reply, Send, Subscribe
-from svcmock_protocols.postgres import codec, messages, prepared
+from svcmock_protocols.postgres import calls, codec, messages, prepared
 from svcmock_protocols.postgres.asking import Asking, Then
 from svcmock_protocols.postgres.cells import Unfit
 from svcmock_protocols.postgres.channels import Channels
 from svcmock_protocols.postgres.commands import copy_binary, copy_width, is_copy_in, notified
 from svcmock_protocols.postgres.cursors import Cursors
+from svcmock_protocols.postgres.descriptors import Descriptors
 from svcmock_protocols.postgres.messages import Options, Said, failed, said
 from svcmock_protocols.postgres.portals import (
     MAX_KEPT,
@@ -70,6 +71,7 @@ class PostgresSession:
         self._statements: dict[str, Statement] = {}
         self._portals: dict[str, Portal] = {}
         self._cursors = Cursors()
+        self._descriptors = Descriptors()
         self._channels = Channels(key[0], self._state, pace)
         self._asking = Asking(standing, self._cursors, types, self._state, self._statements)
         self._copying: Copying | None = None
@@ -191,7 +193,7 @@ class PostgresSession:
             return act(self, body)
         except ProtocolError as error:  # in the message: the next one begins where it says
             failure = said("08P01", str(error))
-            return self._refuse(failure) if kind == b"Q" else self._fail(failure)
+            return self._refuse(failure) if kind in b"QF" else self._fail(failure)
 
     def _fail(self, failure: Said) -> Outs:
         """Of the extended protocol: nothing more is done until Sync."""
@@ -352,8 +354,18 @@ class PostgresSession:
     def _flush(self, _body: bytes) -> Outs:
         return ()
 
-    def _call(self, _body: bytes) -> Outs:
-        return self._refuse(said("0A000", "svcmock does not serve calls of functions by their oid"))
+    def _call(self, body: bytes) -> Outs:
+        if self._standing.status == "E":
+            return self._refuse(ABORTED)
+        call = calls.called(body)
+        return self._asking.ask(self._descriptors.meant(call.request), partial(self._returned, call))
+
+    def _returned(self, call: calls.Call, reply: Reply) -> Outs:
+        sent, failure = self._descriptors.answer(call, reply)
+        if failure is not None:
+            self._standing.fail()
+        self._assume(reply)
+        return (Send(sent), *self._ready())
 
     # --- the simple protocol ---
 
@@ -446,6 +458,7 @@ class PostgresSession:
         if self._standing.status == "I":
             self._portals.clear()
             self._cursors.end()
+            self._descriptors.ended()
             outs += self._channels.heard()
         self._busy = False
         reports = [codec.reported(name, value) for name, value in self._standing.reports()]
@@ -470,11 +483,9 @@ class PostgresSession:
         if taken is None:
             return ()
         self._copying = None
-        return (
-            self._asking.ask(taken, copying.then)
-            if isinstance(taken, messages.Request)
-            else copying.then(taken)
-        )
+        if isinstance(taken, messages.Request):
+            return self._asking.ask(taken, copying.then)
+        return copying.then(taken)
 
     _acts: ClassVar[dict[bytes, Callable[[Any, bytes], Outs]]] = {
         b"P": _parse,
@@ -483,10 +494,7 @@ class PostgresSession:
         b"E": _execute,
         b"C": _close,
         b"S": _sync,
-        b"H": _flush,
         b"F": _call,
         b"Q": _query,
-        b"d": _flush,
-        b"c": _flush,
-        b"f": _flush,
+        **dict.fromkeys((b"H", b"d", b"c", b"f"), _flush),
     }

@@ -3,7 +3,7 @@
 Once a client has logged in (`login`), bytes are passed on as they come, and each message of the client is owed
 its own answer (FIFO):
 
-    Q: up to Z      P: 1    B: 2    C: 3    D: [t] T|n    E: C I s, or a copy    S: Z    F: Z
+    Q: up to Z      P: 1    B: 2    C: 3    D: [t] T|n    E: C I s, or a copy    S: Z    F: [V] Z
     an E fails the first that waits, and what waits behind it up to the next Sync is never answered
     a Sync that is sent while a COPY ... FROM STDIN takes data is not answered
 
@@ -16,8 +16,9 @@ from itertools import takewhile
 from typing import Any, ClassVar, Final
 
 from svcmock.protocol import Context, Forward, Opaque, ProtocolError, Seen, Shut, Side, Sight, Upstream
-from svcmock_protocols.postgres import codec
+from svcmock_protocols.postgres import calls, codec
 from svcmock_protocols.postgres.commands import is_copy_in
+from svcmock_protocols.postgres.descriptors import Descriptors
 from svcmock_protocols.postgres.login import Login
 from svcmock_protocols.postgres.messages import Said
 from svcmock_protocols.postgres.named import Named
@@ -49,6 +50,7 @@ class PostgresTap:
         self._settings: list[tuple[str, str]] = []
         self._queue: deque[Expected] = deque()
         self._named = Named()
+        self._descriptors = Descriptors()
         self._discarding = False
         """The server skips what the client sends until its next Sync."""
         self._copy: Expected | None = None
@@ -209,8 +211,11 @@ class PostgresTap:
         if copy is None or copy.run is None or not copy.run.copying:
             self._ends_batch(Expected(b"S", copy=copy))
 
-    def _call(self, _body: bytes, _out: list[Seen]) -> None:
-        self._ends_batch(Expected(b"F"))
+    def _call(self, body: bytes, out: list[Seen]) -> None:
+        run = calls.watched(body, self._at)
+        if run is not None:
+            self._exchanges.begin(run, out)
+        self._ends_batch(Expected(b"F", run=run))
 
     def _ends_batch(self, expected: Expected) -> None:
         self._exchanges.asked()
@@ -303,10 +308,13 @@ class PostgresTap:
             self._queue.popleft()
         elif head.kind in (b"d", b"D") and kind in (b"t", b"T", b"n"):
             self._described(head, kind, body, out)
-        elif head.run is not None:
+        elif head.kind == b"F" and kind == b"V":
+            if isinstance(head.run, calls.Called):
+                head.run.returned(body)
+        elif head.run is not None and head.kind != b"F":
             self._ran(head, head.run, kind, body)
-        elif head.kind in (b"E", b"F"):  # nothing is known of it
-            if head.kind == b"E" and kind in (b"C", b"I", b"s"):
+        elif head.kind == b"E":  # nothing is known of it
+            if kind in (b"C", b"I", b"s"):
                 self._queue.popleft()
         else:
             raise ProtocolError(f"{kind!r} is no answer to {head.kind!r}")
@@ -355,18 +363,26 @@ class PostgresTap:
             case _:
                 raise ProtocolError(f"{kind!r} is no answer to {head.kind!r}")
 
+    def _returned(self, run: calls.Called) -> None:
+        run.asked = self._descriptors.meant(run.call.request)
+        if run.failure is None:
+            self._descriptors.follow(run.call.request, run.value)
+
     def _is_ready(self, head: Expected | None, body: bytes, out: list[Seen]) -> None:
         if head is None or head.kind not in (b"Q", b"S", b"F"):
             raise ProtocolError("ReadyForQuery that nobody asked for")
         if body not in (b"I", b"T", b"E"):
             raise ProtocolError(f"there is no status {body[:10]!r} of a transaction")
         self._queue.popleft()
+        if isinstance(head.run, calls.Called):
+            self._returned(head.run)
         if head.run is not None:
             self._exchanges.finish(head.run)
         carried_out = [run.prepared.sql for run in self._exchanges.done if run.failure is None]
         self._named.deallocated(carried_out, head.batch)
         status = body.decode()
         if status == "I":
+            self._descriptors.ended()
             for portal in self._named.drop_until(head.batch):
                 self._dropped(portal)
             self._exchanges.ended()
@@ -381,9 +397,9 @@ class PostgresTap:
             self._lost(f"the server ended the connection: {failure.get('C')} {failure.get('M')}", out)
             return
         head = self._queue[0] if self._queue else None
-        if head is None or head.kind == b"F":
+        if head is None:
             return
-        if head.kind == b"Q":
+        if head.kind in (b"Q", b"F"):
             if head.run is not None:
                 head.run.failure = failure
             return
