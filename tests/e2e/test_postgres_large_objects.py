@@ -76,3 +76,21 @@ def test_large_objects_are_recorded_and_replayed(svcmock: Svcmock, tmp_path: Pat
     db = connected(port)
     assert [doing(db) for doing in WORK] == told
     db.close()
+    elsewhere(port, told)
+
+
+def elsewhere(port: int, told: list[Any]) -> None:
+    """On other connections at a time, in another order and in one transaction; in other pieces it is a miss."""
+    one, other = connected(port), connected(port)
+    pieces = two(other, 90002, 90001)
+    assert (pieces[1::2], pieces[::2]) == (told[2][::2], told[2][1::2])
+    large, same = one.lobject(90001, "rb"), other.lobject(90001, "rb")
+    assert [each.read(2) for each in (large, same, large)] == [told[2][0], told[2][0], told[2][2]]
+    with pytest.raises(psycopg2.Error, match="no route of service db"):
+        same.read(100)
+    with pytest.raises(psycopg2.Error, match="transaction is aborted"):
+        same.read(2)
+    other.rollback()
+    assert large.read(2) == told[2][4]
+    one.close()
+    other.close()
