@@ -37,6 +37,11 @@ ROUTES += [
         "respond": {"columns": [{"name": "one", "type": "int4"}], "rows": [["1"]]},
     },
     {"request": {"sql": "INSERT INTO t VALUES (1)"}, "respond": {"tag": "INSERT 0 1"}},
+    {"request": {"call": "lo_open", "params": [7, 262144]}, "respond": {"result": "0"}},
+    {
+        "request": {"call": "loread", "descriptor": {"object": 7, "mode": 262144}, "params": [2]},
+        "respond": {"result": "\\x6869"},
+    },
     {"request": {"sql": "SELECT 1/0"}, "respond": {"error": {"code": "22012", "message": "division by zero"}}},
 ]
 
@@ -61,6 +66,12 @@ def query(sql: bytes) -> bytes:
     return frame(b"Q", sql + b"\0")
 
 
+def call(oid: int, *values: int) -> bytes:
+    """Of a function, all in binary."""
+    shown = b"".join(b"\0\0\0\4" + value.to_bytes(4) for value in values)
+    return frame(b"F", oid.to_bytes(4) + b"\0\1\0\1" + len(values).to_bytes(2) + shown + b"\0\1")
+
+
 BY_ID = b"SELECT name FROM users WHERE id = $1"
 DATA = st.sampled_from(
     [
@@ -79,6 +90,8 @@ DATA = st.sampled_from(
             query(sql)
             for sql in (b"SHOW TimeZone", b"RESET ALL", b"DISCARD ALL", b"LISTEN c", b"NOTIFY c, 'x'")
         ),
+        call(952, 7, 262144),
+        call(954, 0, 2),
         run(b"a", b"1")[:-3],
         run(b"a", b"1")[-3:],
         frame(b"S"),
