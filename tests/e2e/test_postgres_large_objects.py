@@ -1,6 +1,5 @@
 """Large objects by libpq: it calls functions of the server by their oids. Recorded and replayed."""
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from tests.e2e.postgres_server import postgres_server
+from tests.e2e.postgres_server import Postgres
 from tests.e2e.processes import Svcmock
 
 
@@ -64,13 +63,12 @@ WORK: list[Callable[[Any], Any]] = [
 ]
 
 
-def test_large_objects_are_recorded_and_replayed(svcmock: Svcmock, tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="sm-") as name, postgres_server(Path(name)) as server:
-        recorder = svcmock.record(tmp_path / "p", {"db": server.url})
-        db = connected(recorder.ports["db"])
-        told = [doing(db) for doing in WORK]
-        db.close()
-        counted = recorder.stop()["db"]
+def test_large_objects_are_recorded_and_replayed(svcmock: Svcmock, tmp_path: Path, postgres: Postgres) -> None:
+    recorder = svcmock.record(tmp_path / "p", {"db": postgres.url})
+    db = connected(recorder.ports["db"])
+    told = [doing(db) for doing in WORK]
+    db.close()
+    counted = recorder.stop()["db"]
     assert counted["failed"] == counted["passed on unread"] == 0, recorder.process.output
     port = svcmock.up(tmp_path / "p").ports["db"]
     db = connected(port)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from svcmock.protocol import Ask, Began, Exchange, Forward, Lost, Opaque, Shut, Side, Upstream
+from svcmock_protocols.postgres import watched
 from svcmock_protocols.postgres.calls import replied
 from svcmock_protocols.postgres.handshake import HandshakeSession
 from svcmock_protocols.postgres.messages import Column, Descriptor, Raw, Reply, Request, Result, failed, said
@@ -257,6 +258,14 @@ def test_a_call_that_the_server_will_not_understand():
         (wire.query("b"), wire.complete("B") + wire.ready()),
     )
     assert found == [(Request("b"), Reply((Result(tag="B"),)))]
+
+
+def test_more_than_is_held_is_passed_on_and_said(monkeypatch):
+    monkeypatch.setattr(watched, "MAX_HELD", 100)
+    found = seen((call(17000), gave(b"x" * 100) + wire.ready()), (call(17000), gave(b"x") + wire.ready()))
+    assert [type(out) for out in found] == [Lost, Exchange]
+    assert found[0].kind == "skipped"
+    assert found[0].why == "more than 100 bytes"
 
 
 def test_notices_and_types():
