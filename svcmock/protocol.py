@@ -217,7 +217,7 @@ class Session(Protocol):
         """The time asked for by `Wake` is up."""
 
     def timed_out(self) -> Outs:
-        """The client made no progress inside a message for longer than the service allows."""
+        """Not `idle`, and for too long nothing came, and no answer is delayed. While it sends with gaps: ()."""
 
     def draining(self) -> Outs:
         """The daemon is shutting down: finish what is owed, then close."""

@@ -79,7 +79,8 @@ class Connection(asyncio.Protocol):
         self._pieces_size = 0
         self._files = Outgoing()
         self._spools: Spools | None = None
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers: dict[asyncio.TimerHandle, bool] = {}
+        """And whether the client waits for what happens then."""
         self._full = False
         self._reading = True
         self._closing = False
@@ -182,11 +183,11 @@ class Connection(asyncio.Protocol):
     def check_idle(self, now: float, idle: float) -> None:
         """Close a client that makes no progress inside a message, or does not read.
 
-        One that waits for us, or rests between messages, is left alone. Progress counts from the look that
-        finds it: whoever calls this looks several times within `idle`.
+        One that rests between messages is left alone, and one that waits for us; what we say unasked is no
+        progress of it. Progress counts from the look that finds it: there are several within `idle`.
         """
         waiting = unsent(self._transport)
-        if self._moved or waiting < self._unsent:  # slowly, but it reads
+        if self._moved or waiting < self._unsent or self._session.held:  # it may read slowly; held: our turn
             self._progress = now
         self._moved = False
         self._unsent = waiting
@@ -195,7 +196,7 @@ class Connection(asyncio.Protocol):
         if waiting:
             log.info("closed a client that does not read", service=self._serving.name)
             self._transport.abort()
-        elif not (self._closing or self._timers or self._session.idle):
+        elif not (self._closing or any(self._timers.values()) or self._session.idle):
             self._safely(lambda: self._do(self._session.timed_out()))
 
     def drain(self) -> None:
@@ -360,7 +361,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._facts = None
         if decision.delay:
-            self._later(decision.delay, lambda: self._do(self._session.answered(ask, decision.reply)))
+            self._later(decision.delay, lambda: self._do(self._session.answered(ask, decision.reply)), True)
             self._queue.extendleft(reversed(self._session.waiting(ask, decision.delay)))
         else:
             self._queue.extendleft(reversed(self._session.answered(ask, decision.reply)))
@@ -417,20 +418,19 @@ class Connection(asyncio.Protocol):
         if not pieces:
             return b""
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._pieces = []
-        self._pieces_size = 0
+        self._pieces, self._pieces_size = [], 0
         self._transport.write(data)
         return data
 
-    def _later(self, after: float, act: Callable[[], object]) -> None:
+    def _later(self, after: float, act: Callable[[], object], owed: bool = False) -> None:
         def fire() -> None:
-            self._timers.discard(timer)
+            self._timers.pop(timer, None)
             if not self._closing:
-                self._moved = True
+                self._moved |= unsent(self._transport) > 0  # with more to come, nobody sees whether it reads
                 self._safely(act)
 
         timer = self._loop.call_later(after, fire)
-        self._timers.add(timer)
+        self._timers[timer] = owed
 
     def _send_file(self, blob: Blob) -> None:
         try:
@@ -483,12 +483,12 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write_eof()
             self._hold_reading(False)
-            self._timers.add(self._loop.call_later(LINGER, self._linger))
+            self._timers[self._loop.call_later(LINGER, self._linger)] = False
 
     def _linger(self) -> None:
         """To close over bytes the client still sends resets the connection: not before it has all of ours."""
         if self._transport.get_write_buffer_size():
-            self._timers.add(self._loop.call_later(LINGER, self._linger))
+            self._timers[self._loop.call_later(LINGER, self._linger)] = False
         else:
             self._transport.close()
 

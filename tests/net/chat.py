@@ -1,6 +1,7 @@
 """A protocol of lines, for what HTTP has not: TLS that starts later, and sessions that know of each other.
 
-A client says `tls`, `date`, `join TOPIC`, `leave TOPIC`, `say TOPIC TEXT`, or anything else, which is echoed.
+A client says `tls`, `date`, `beat`, `join TOPIC`, `leave TOPIC`, `say TOPIC TEXT`, or anything else, which is
+echoed.
 What more it is, is HTTP's.
 """
 
@@ -9,6 +10,7 @@ from typing import Any
 
 from svcmock.engine import Responder
 from svcmock.protocol import (
+    Close,
     Context,
     Date,
     Fact,
@@ -24,6 +26,7 @@ from svcmock.protocol import (
     Subscribe,
     Unsubscribe,
     Upstream,
+    Wake,
 )
 from svcmock_protocols.http import plugin
 
@@ -32,12 +35,15 @@ Http: Any = type(plugin)
 
 class ChatSession:
     at_rest: Hashable | None = None
-    idle = True
     held = 0
 
     def __init__(self, context: Context) -> None:
         self.room: list[str] = context.state
         self.rest = b""
+
+    @property
+    def idle(self) -> bool:
+        return not self.rest
 
     def opened(self) -> Outs:
         self.room.append("came")
@@ -54,6 +60,8 @@ class ChatSession:
                 return [Send(b"go on\n"), StartTLS()]
             case b"date":
                 return [Send(b"it is\n"), Date(1), Send(b"indeed\n")]
+            case b"beat":
+                return [Send(b"beat\n"), Wake(0.001, 1)]
             case b"join":
                 return [Subscribe(topic), Send(b"joined\n")]
             case b"leave":
@@ -61,6 +69,12 @@ class ChatSession:
             case b"say":
                 return [Publish(topic, text)]
         return [Send(b"%b?\n" % word)]
+
+    def woke(self, token: Hashable) -> Outs:
+        return self.line(b"beat")
+
+    def timed_out(self) -> Outs:
+        return (Send(b"too late\n"), Close())
 
     def dated(self, token: Hashable, now: float) -> Outs:
         return (Send(b"%d: %d\n" % (token, now)),)
@@ -77,7 +91,7 @@ class ChatSession:
     def eof(self) -> Outs:
         return ()
 
-    draining = timed_out = eof
+    draining = eof
 
 
 class ChatTap:

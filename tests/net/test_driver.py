@@ -336,6 +336,69 @@ def test_one_that_waits_for_us_is_left_alone(run: Run, tmp_path: Path) -> None:
     assert run(work).written == b""
 
 
+def test_what_we_say_unasked_is_no_progress_of_the_client(run: Run, tmp_path: Path) -> None:
+    made = responder(tmp_path, late("/", "0s"))
+    room = Serving(chatting(made), Journal(), lambda: Spools(tmp_path / "spool"))
+
+    async def work() -> bytes:
+        wire = Wire(room)
+        await wire.send(b"beat\nhalf a li", wait=False)
+        now = asyncio.get_running_loop().time()
+        wire.connection.check_idle(now, 60)
+        beats = 1
+        for later in (30, 70):
+            while wire.written.count(b"beat") == beats:  # noqa: ASYNC110  bounded by the runner
+                await asyncio.sleep(0)
+            beats = wire.written.count(b"beat")
+            wire.connection.check_idle(now + later, 60)
+        assert wire.transport.eof
+        wire.end()
+        return wire.written
+
+    assert run(work).endswith(b"beat\ntoo late\n")
+
+
+def test_who_reads_more_slowly_than_we_speak_is_left_alone(run: Run, tmp_path: Path) -> None:
+    made = responder(tmp_path, late("/", "0s"))
+    room = Serving(chatting(made), Journal(), lambda: Spools(tmp_path / "spool"))
+
+    async def work() -> str:
+        wire = Wire(room, room=HIGH)
+        await wire.send(b"beat\n", wait=False)
+        now = asyncio.get_running_loop().time()
+        for later in range(0, 250, 50):
+            beats = wire.written.count(b"beat")
+            while wire.written.count(b"beat") == beats:  # noqa: ASYNC110  bounded by the runner
+                await asyncio.sleep(0)
+            wire.transport.take(1)
+            wire.connection.check_idle(now + later, 60)
+        closed = wire.transport.closed
+        wire.end()
+        return closed
+
+    assert run(work) == ""
+
+
+def test_one_who_is_sent_something_with_gaps_is_left_alone(run: Run, tmp_path: Path) -> None:
+    gaps = [{"after": "10s", "data": "never"}]
+    shop = serving(tmp_path, {"request": {"path": "/"}, "respond": {"stream": gaps}})
+
+    async def work() -> tuple[bool, bool]:
+        quiet, ahead = Wire(shop), Wire(shop)
+        await quiet.send(get("/"), wait=False)
+        await ahead.send(get("/") + get("/")[:20], wait=False)
+        now = asyncio.get_running_loop().time()
+        for later in (0, 100, 200):
+            for wire in (quiet, ahead):
+                wire.connection.check_idle(now + later, 60)
+        ends = quiet.transport.eof, ahead.transport.eof
+        for wire in (quiet, ahead):
+            wire.end()
+        return ends
+
+    assert run(work) == (False, False)
+
+
 # --- misses -------------------------------------------------------------------------------------------
 
 

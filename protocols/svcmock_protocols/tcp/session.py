@@ -76,6 +76,7 @@ class FramedSession:
         "_draining",
         "_ended",
         "_every",
+        "_listens",
         "_most",
         "_mute",
         "_opening",
@@ -113,6 +114,8 @@ class FramedSession:
         """Frames sent, where they are numbered."""
         self._quiet = 0
         """Counts what came, so that only the last of the Wakes that silence is waited with means it."""
+        self._listens = False
+        """Silence is waited with: a Wake is to come."""
         self._every: tuple[int, Request, Every] | None = None
         """What is said again and again, by the token of its sending, and the request that began it."""
         self._reading = False
@@ -195,12 +198,13 @@ class FramedSession:
         if self._every is not None and token == ("again", self._every[0]):
             _, request, every = self._every
             return self._send(self._begin(AGAIN, request, every.reply, every))
-        if token == ("quiet", self._quiet) and self._reads and self._splitter.pending:
-            return self._read(ended=True)
+        if token == ("quiet", self._quiet):
+            self._listens = False
+            return self._read(ended=True) if self._reads and self._splitter.pending else ()
         return ()
 
     def timed_out(self) -> Outs:
-        if self._over or self._owed or self._opening:
+        if self._over or self._owed or self._opening or self._listens:
             return ()
         return self._unread("the client stopped in the middle of a frame")
 
@@ -268,6 +272,7 @@ class FramedSession:
             return self._close()
         if self._splitter.framing.idle and self._splitter.pending and not silent:
             self._quiet += 1
+            self._listens = True
             return (Wake(self._splitter.framing.idle, ("quiet", self._quiet)),)
         return ()
 

@@ -91,8 +91,11 @@ class TapeSession:
         return self._ask(push)
 
     def timed_out(self) -> Outs:
-        """The client stopped in the middle of a run; that is told as a miss before it is left."""
-        return self._leave()
+        """The client stopped in the middle of a run; that is told as a miss before it is left.
+
+        Where it is answered, or something is said unasked, it may wait for that.
+        """
+        return () if self._asked is not None or self._waits else self._leave()
 
     def draining(self) -> Outs:
         if self._asked is None:

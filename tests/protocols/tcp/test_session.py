@@ -238,7 +238,7 @@ def test_frames_that_end_with_silence() -> None:
     assert isinstance(first, Wake)
     assert isinstance(second, Wake)
     assert first.after == 0.05
-    assert session.woke(first.token) == ()
+    assert session.woke(first.token) == session.timed_out() == ()
     assert session.woke(second.token) == [Ask(REQUEST, Request(b"ab"), 2)]
     choice = [{"envelope": {"start": "<", "end": ">"}}, {"idle": "50ms"}]
     session = make({"framing": choice})
@@ -246,6 +246,7 @@ def test_frames_that_end_with_silence() -> None:
     (wake,) = session.received(b"<half")
     assert isinstance(wake, Wake)
     assert session.woke(wake.token) == []
+    assert session.timed_out() == (unread(b"<half", "the client stopped in the middle of a frame"),)
 
 
 # --- pushes -------------------------------------------------------------------------------------------

@@ -154,6 +154,8 @@ def test_a_client_that_is_ahead_is_not_kept_waiting() -> None:
     outs = _settled(session, session.received(b"SUB\n"), served.answer)
     assert outs == [Send(b"+\n"), Wake(9.0, 1)]
     assert _settled(session, session.received(b"EN"), served.answer) == []
+    assert not session.idle
+    assert session.timed_out() == ()
     assert _settled(session, session.received(b"D\n"), served.answer) == [Send(b"1\n"), Send(b"-\n")]
     assert session.woke(1) == ()
 
@@ -241,7 +243,7 @@ def test_an_answer_that_comes_too_late_is_not_given() -> None:
     session = served.session()
     (ask,) = session.received(b"a")
     assert isinstance(ask, Ask)
-    session.timed_out()
+    assert session.timed_out() == session.draining() == ()
     assert session.answered(ask, TapeReply(b"1")) == [Send(b"1"), Close("flush")]
     assert session.answered(ask, TapeReply(b"1")) == ()
 
