@@ -84,9 +84,7 @@ def test_what_a_failed_transaction_refuses_is_left_out():
 def test_what_contradicts_the_rules_is_written_down():
     (_, exchange) = made(("CALL p()", "CALL"), "T")
     assert exchange.reply.status == "T"
-    (_, exchange) = made(
-        ("SELECT shift('X')", "SELECT 1"), "I", settings=(("TimeZone", "X"),)
-    )
+    (_, exchange) = made(("SELECT shift('X')", "SELECT 1"), "I", settings=(("TimeZone", "X"),))
     assert exchange.reply.settings == (("TimeZone", "X"),)
 
 
