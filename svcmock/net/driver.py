@@ -187,10 +187,10 @@ class Connection(asyncio.Protocol):
         progress of it. Progress counts from the look that finds it: there are several within `idle`.
         """
         waiting = unsent(self._transport)
-        if self._moved or waiting < self._unsent or self._session.held:  # it may read slowly; held: our turn
+        ours = not waiting and self._session.held > 0  # what it has sent waits for us
+        if self._moved or ours or waiting < self._unsent:  # slowly, but it reads
             self._progress = now
-        self._moved = False
-        self._unsent = waiting
+        self._moved, self._unsent = False, waiting
         if now - self._progress < idle:
             return
         if waiting:
