@@ -9,6 +9,7 @@ A notification that the server sent is a route of its own, which says what it fo
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -110,8 +111,10 @@ def request(doc: RequestDoc, files: Files) -> Request:
     if doc.sql is None:
         raise Invalid((), "a request needs `sql`, or `describe`, or `call`")
     copy = None if doc.copy is None else payload.from_doc(doc.copy, files, "copy")
-    if isinstance(copy, Blob) and not copy.sha256:  # its name, `bodies/<sha256>`, says it
-        copy = replace(copy, sha256=copy.path.rpartition("/")[2])
+    if isinstance(copy, Blob):
+        copy = payload.named(copy)
+        if not copy.sha256:
+            copy = replace(copy, sha256=sha256(files.read(copy)).hexdigest())
     types = _oids(doc.types, "types") or implied(doc.params)
     return Request(_sql(doc.sql, "sql"), params, types, copy)
 

@@ -200,3 +200,11 @@ def test_what_is_copied_in_is_matched_however_large_it_is():
     again = documents.request(msgspec.convert(dumped.request, RequestDoc), Kept(dumped.files))
     assert isinstance(again.copy, Blob)
     assert key(again, context()) == key(request, context())
+
+
+def test_a_copy_by_hand_is_its_file_whatever_its_name():
+    data = b"1\tone\n" * 2000
+    typed = msgspec.convert({"sql": "COPY t FROM STDIN", "copy": {"file": "users.csv"}}, RequestDoc)
+    asked = documents.request(typed, Kept({"users.csv": data}))
+    live = Request("COPY t FROM STDIN", copy=data)
+    assert key(asked, context()) == key(live, context())
