@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,13 @@ def with_psycopg(port: int, *, prepared: bool) -> list[Any]:
 
 
 def with_pg8000(port: int) -> list[Any]:
-    db = pg8000.dbapi.connect("shop", host="127.0.0.1", port=port, timeout=20)
-    db.autocommit = True
-    cursor = db.cursor()
+    pg8000.dbapi.paramstyle = "format"
+    with closing(pg8000.dbapi.connect("shop", host="127.0.0.1", port=port, timeout=20)) as db:
+        db.autocommit = True
+        return _asked(db.cursor())
+
+
+def _asked(cursor: Any) -> list[Any]:
 
     def rows(sql: str, *params: Any) -> list[Any]:
         cursor.execute(sql, params)
@@ -115,9 +120,7 @@ def with_pg8000(port: int) -> list[Any]:
     found.append(failure.value.args[0]["C"])
     cursor.execute("UPDATE users SET active = %s", (True,))
     found.append(f"UPDATE {cursor.rowcount}")
-    found += [rows("SELECT now_and_then()") for _ in range(3)]
-    db.close()
-    return found
+    return found + [rows("SELECT now_and_then()") for _ in range(3)]
 
 
 async def with_sqlalchemy(port: int) -> list[Any]:
