@@ -1,7 +1,8 @@
 """PostgreSQL recorded from a real server and replayed without it, with the drivers that applications use."""
 
+import asyncio
 import contextlib
-import socket
+import queue
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -44,36 +45,38 @@ def known_as_secure(server: Postgres, heard: list[bytes]) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(context)
 
-    def pump(source: socket.socket, sink: socket.socket) -> None:
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+            while data := await source.read(65536):
+                sink.write(data)
+                await sink.drain()
+        sink.close()
 
-    def serve(peer: socket.socket) -> None:
-        heard.append(peer.recv(8))
-        peer.sendall(b"S")
-        with contextlib.suppress(OSError):
-            secure = context.wrap_socket(peer, server_side=True)
-            with secure, socket.create_connection(("127.0.0.1", server.port)) as real:
-                back = threading.Thread(target=pump, args=(real, secure))
-                back.start()
-                pump(secure, real)
-                back.join()
+    async def serve(peer: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+        heard.append(await peer.readexactly(8))
+        answers.write(b"S")
+        try:
+            await answers.start_tls(context)
+            real, asks = await asyncio.open_connection("127.0.0.1", server.port)
+        except OSError:
+            answers.close()
+            return
+        await asyncio.gather(pump(peer, asks), pump(real, answers))
 
-    def accept() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                peer, _ = listener.accept()
-                peer.settimeout(30)
-                threading.Thread(target=serve, args=(peer,)).start()
+    async def run(started: Callable[[int], None], ending: asyncio.Event) -> None:
+        front = await asyncio.start_server(serve, "127.0.0.1", 0)
+        started(front.sockets[0].getsockname()[1])
+        await ending.wait()
+        front.close()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        accepting = threading.Thread(target=accept)
-        accepting.start()
-        yield int(listener.getsockname()[1])
-        listener.shutdown(socket.SHUT_RDWR)
-    accepting.join()
+    loop, ending = asyncio.new_event_loop(), asyncio.Event()
+    port: queue.SimpleQueue[int] = queue.SimpleQueue()
+    running = threading.Thread(target=lambda: loop.run_until_complete(run(port.put, ending)))
+    running.start()
+    yield port.get(timeout=30)
+    loop.call_soon_threadsafe(ending.set)
+    running.join()
+    loop.close()
 
 
 def missed(mock: Mock) -> int:
@@ -138,7 +141,7 @@ def test_tls_towards_the_server(svcmock: Svcmock, tmp_path: Path, server: Postgr
             work.with_psycopg(recorder.ports["plain"])
         counted = recorder.stop()["db"]
     assert heard[0] == b"\0\0\0\x08\x04\xd2\x16/"
-    assert counted["failed"] == counted["passed on unread"] == 0
+    assert (counted["failed"], counted["passed on unread"]) == (0, 0), recorder.process.output
     server.stop()
     assert work.with_psycopg(svcmock.up(project).ports["db"]) == told
 
