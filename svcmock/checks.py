@@ -41,10 +41,8 @@ def _shared(responder: Responder) -> Iterator[Problem]:
     """Hand-written routes that take turns without saying so: most often a slip."""
     for group in responder.index.groups():
         first = group.answers[0]
-        if (
-            first.part not in STANDING
-        ):  # as when statements with other parameters are described: their routes differ
-            continue
+        if first.part not in STANDING:
+            continue  # as when statements with other parameters are described: their routes differ
         for answer in group.answers[1:]:
             doc = _doc(answer)
             if doc.recorded is None and doc.policy is None and _doc(first).policy is None:

@@ -49,7 +49,7 @@ def ahead(request: Doc, match: Doc, respond: Doc) -> tuple[Doc, Doc] | None:
         return None
     params, types = _member(request, "params"), _member(request, "types")
     if types is None and isinstance(params, list):
-        types = [_WIDER.get(oid, oid) for oid in implied(params)]
+        types = list(implied(params))
     if columns is None and not types:
         return None
     told: dict[str, Doc] = {"types": types if isinstance(types, list) else []}
